@@ -1,0 +1,63 @@
+"""What a resource is: a named kind of row, with columns that screens and scripts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+Row = TypeVar("Row")
+
+Level = Literal["critical", "warning", "ok", "unknown", "stale", "muted", "accent", ""]
+"""How bad a cell is; the widget layer turns it into glyph and colour, scripts into a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column of a resource.
+
+    `value` gives what is sorted, filtered and exported (number, string, None for unknown);
+    `text` gives what is painted. `priority` 0 never leaves the screen; the highest number
+    leaves first when the terminal is narrow.
+    """
+
+    name: str
+    """Field name in filters (`field:value`) and headless output: lower case, no spaces."""
+    title: str
+    """Head of the column, with the unit if it has one."""
+    value: Callable[[Row], Any]
+    text: Callable[[Row], str] | None = None
+    align: Literal["left", "right"] = "left"
+    width: int = 8
+    """Least width in cells."""
+    flex: int = 0
+    """Share of the spare width; 0 keeps `width`."""
+    priority: int = 0
+    truncate: Literal["end", "middle", "never"] = "end"
+    level: Callable[[Row], Level] | None = None
+
+    def render(self, row: Row) -> str:
+        """The text of this column for `row`; unknown is `?`, never a guess."""
+        if self.text is not None:
+            return self.text(row)
+        value = self.value(row)
+        return "?" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[Row]):
+    """A kind of row: what `mailtui get NAME` prints and a table shows."""
+
+    name: str
+    title: str
+    columns: tuple[Column[Row], ...]
+    key: Callable[[Row], str]
+    """Identity of a row across polls: cursor, marks and scroll follow it."""
+    empty: str
+    """What an empty table says, as a sentence: `no message is deferred`."""
+    sort: str = ""
+    """Default sort column, `-name` for descending."""
+
+    def column(self, name: str) -> Column[Row] | None:
+        """The column called `name`, or None."""
+        return next((c for c in self.columns if c.name == name), None)
