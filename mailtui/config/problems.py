@@ -1,0 +1,32 @@
+"""What is wrong with a configuration, each with its line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong."""
+
+    file: Path
+    line: int
+    """1-based; 0 if the file as a whole."""
+    where: str
+    """Path of keys: `contexts.production.hosts.mx1.port`."""
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return (
+            f"{place}: {self.where}: {self.message}" if self.where else f"{place}: {self.message}"
+        )
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; carries every problem at once."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))

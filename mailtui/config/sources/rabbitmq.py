@@ -1,0 +1,22 @@
+"""RabbitMQ's management API."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mailtui.config.http import HttpSource, Url
+
+
+class Settings(HttpSource):
+    """`sources.rabbitmq`."""
+
+    url: Url
+    queue_limit: int = Field(default=2000, ge=1)
+    """Queues read at most; the screen says how many more there are."""
+    connection_limit: int = Field(default=500, ge=1)
+    page_size: int = Field(default=500, ge=1, le=500)
+    """The API's own maximum is 500."""
+    dead_letter_warning: int = Field(default=1, ge=1)
+    """Messages in a dead-letter queue from which it is a problem."""
+    ready_warning: int = Field(default=1000, ge=1)
+    """Ready messages in a queue from which it is a problem."""
