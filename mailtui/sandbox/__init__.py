@@ -1,0 +1,1 @@
+"""An embedded mail platform that speaks the real protocols on loopback."""

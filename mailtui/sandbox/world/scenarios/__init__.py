@@ -1,0 +1,1 @@
+"""Scenarios: what goes wrong on the platform, and when. One module each."""
