@@ -1,0 +1,103 @@
+"""JSON over HTTP by aiohttp: one session per source, hard limits, errors that name the cause."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mailtui.connections import http_errors
+from mailtui.connections.clean import clean_tree
+from mailtui.connections.credentials import headers
+from mailtui.connections.errors import SourceError
+from mailtui.connections.tls import client_context
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from mailtui.config.http import HttpSource
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of one answer."""
+
+
+class HttpClient:
+    """GETs JSON from one base URL."""
+
+    def __init__(self, name: str, url: str, settings: HttpSource) -> None:
+        self.name = name
+        self.url = url
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get_json(
+        self, path: str, params: Mapping[str, str] | None = None, *, accept: tuple[int, ...] = ()
+    ) -> Any:
+        """The decoded, cleaned body of `url + path`. Statuses in `accept` count as success.
+
+        Raises SourceError: unreachable, timeout, auth, rate-limited, server, protocol.
+        """
+        import aiohttp
+        from yarl import URL
+
+        session = await self._opened()
+        url = URL(self.url + path, encoded=True)
+        if params:
+            url = url.update_query(dict(params))
+        try:
+            async with session.get(url) as response:
+                body = await self._body(response)
+                if response.status >= 400 and response.status not in accept:
+                    raise http_errors.of_status(self.name, response.status, response.headers, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise http_errors.of_exception(
+                self.name, self.url, error, self._settings.timeout
+            ) from None
+        try:
+            return clean_tree(json.loads(body))
+        except (ValueError, RecursionError):
+            raise http_errors.not_json(self.name, self.url, body) from None
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_chunked(1 << 18):
+            size += len(part)
+            if size > BODY_LIMIT:
+                raise SourceError("protocol", f"{self.name}: the answer is larger than 64 MB")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            authentication = await headers(self._settings)
+            secure = self.url.startswith("https:")
+            connector = aiohttp.TCPConnector(
+                ssl=client_context(self._settings.tls) if secure else True, limit=4
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers={**authentication, "Accept": "application/json"},
+                timeout=aiohttp.ClientTimeout(
+                    total=self._settings.timeout, connect=min(5.0, self._settings.timeout)
+                ),
+            )
+        return self._session
+
+
+async def gather_all(*awaitables: Any) -> list[Any]:
+    """All results or exceptions, in order; a cancel goes on to the caller."""
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+    return list(results)

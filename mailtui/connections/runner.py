@@ -1,0 +1,160 @@
+"""How a command is run on a host, whether over SSH or on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mailtui.connections.clean import decode
+from mailtui.connections.errors import SourceError, ToolMissing
+
+OUTPUT_LIMIT = 64 * 1024 * 1024
+"""Bytes of one command's output, unless told otherwise."""
+LINE_LIMIT = 32 * 1024 * 1024
+"""Bytes of one line: `postqueue -j` writes a message with all its recipients in one."""
+
+_ENVIRONMENT = "LC_ALL=C PATH=$PATH:/usr/sbin:/sbin; export LC_ALL PATH; "
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program and its arguments; nothing in it is interpreted by a shell."""
+
+    argv: tuple[str, ...]
+    root: bool = False
+    """Needs root: `sudo -n` is put before it for another user."""
+    stdin: bytes | None = None
+
+    def line(self, *, sudo: bool) -> str:
+        """One shell-quoted line."""
+        argv = ("sudo", "-n", "--", *self.argv) if self.root and sudo else self.argv
+        return shlex.join(argv)
+
+
+def command(*argv: str, root: bool = False, stdin: bytes | None = None) -> Command:
+    """A Command of these arguments."""
+    return Command(argv, root, stdin)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a command that ended said; output is cleaned text with line feeds."""
+
+    host: str
+    command: Command
+    status: int
+    stdout: str
+    stderr: str
+
+    def check(self) -> str:
+        """The output. Raises ToolMissing or SourceError if the command failed."""
+        if self.status == 0:
+            return self.stdout
+        raise failure(self.host, self.command, self.status, self.stderr or self.stdout)
+
+    @property
+    def missing(self) -> bool:
+        """True if the host does not have this program."""
+        return _is_missing(self.status, self.stderr)
+
+
+def _is_missing(status: int, stderr: str) -> bool:
+    # 127 is the shell's answer (POSIX, 2.8.2); sudo answers 1 with "command not found"
+    return status == 127 or (status == 1 and "command not found" in stderr)
+
+
+def failure(host: str, cmd: Command, status: int, stderr: str) -> SourceError:
+    """The error that a command's exit status and its last words mean."""
+    tool = cmd.argv[0]
+    if _is_missing(status, stderr):
+        return ToolMissing(tool, host)
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    words = lines[-1] if lines else "no message"
+    if lines and lines[-1].startswith("sudo:"):
+        return SourceError(
+            "auth",
+            f"{host}: sudo -n {tool} was refused ({words.removeprefix('sudo: ')})",
+            f"allow it in sudoers: NOPASSWD for {tool}",
+        )
+    return SourceError("server", f"{host}: {tool} ended with exit code {status}: {words}")
+
+
+class Runner(Protocol):
+    """A host on which commands can be run. Every method raises SourceError."""
+
+    @property
+    def name(self) -> str:
+        """The host's name in the configuration."""
+
+    async def run(self, cmd: Command, *, timeout: float, limit: int = OUTPUT_LIMIT) -> Completed:
+        """Run one command to its end."""
+
+    async def batch(self, cmds: Sequence[Command], *, timeout: float) -> list[Completed]:
+        """Run commands one after the other in one channel; one that fails stops no other."""
+
+    def chunks(self, cmd: Command, *, timeout: float) -> AsyncIterator[list[bytes]]:
+        """Run one command; its output as lists of whole lines (raw bytes), as they come.
+
+        Raises at the end if the command failed.
+        """
+
+    async def close(self) -> None:
+        """Close the connection."""
+
+
+def single_script(cmd: Command, *, sudo: bool) -> str:
+    """The shell script of one command."""
+    return f"{_ENVIRONMENT}exec {cmd.line(sudo=sudo)}"
+
+
+class Batch:
+    """A shell script of several commands, and how its output is taken apart again.
+
+    A random token frames each command's part on both streams, so that output can never be
+    taken for a frame.
+    """
+
+    def __init__(self, cmds: Sequence[Command], *, sudo: bool) -> None:
+        self.cmds = cmds
+        self.token = f"mailtui-{secrets.token_hex(8)}"
+        parts = [_ENVIRONMENT.rstrip()]
+        for number, cmd in enumerate(cmds):
+            frame = f'printf "\\n%s %s\\n" {self.token} {number}'
+            parts.append(
+                f"{frame}; {frame} >&2; {{ {cmd.line(sudo=sudo)}; }} </dev/null; "
+                f'printf "\\n%s exit %s\\n" {self.token} $?;'
+            )
+        self.script = " ".join(parts)
+
+    def split(self, host: str, stdout: bytes, stderr: bytes) -> list[Completed]:
+        """One Completed for each command, in order. Raises SourceError if the output is cut."""
+        out, codes = self._parts(stdout)
+        err, _ = self._parts(stderr)
+        if len(codes) != len(self.cmds):
+            words = decode(stderr).strip().splitlines()
+            raise SourceError(
+                "protocol",
+                f"{host}: the shell's answer is incomplete "
+                f"({len(codes)} of {len(self.cmds)} commands)"
+                + (f": {words[-1]}" if words else ""),
+            )
+        return [
+            Completed(host, cmd, codes[n], decode(out.get(n, b"")), decode(err.get(n, b"")))
+            for n, cmd in enumerate(self.cmds)
+        ]
+
+    def _parts(self, data: bytes) -> tuple[dict[int, bytes], dict[int, int]]:
+        parts: dict[int, bytes] = {}
+        codes: dict[int, int] = {}
+        current = -1
+        for piece in data.split(b"\n" + self.token.encode() + b" ")[1:]:
+            head, _, body = piece.partition(b"\n")
+            if head.startswith(b"exit "):
+                codes[current] = int(head[5:])
+            else:
+                current = int(head)
+                parts[current] = body
+        return parts, codes

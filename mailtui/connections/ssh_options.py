@@ -1,0 +1,112 @@
+"""How one host is reached over SSH: what our configuration says, and what OpenSSH's adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailtui.connections.errors import SourceError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from mailtui.config.settings import Host, Ssh
+
+SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to connect, as whom, through what."""
+
+    name: str
+    """The host's name on the screens."""
+    address: str
+    """What `Host` lines of the OpenSSH configuration match."""
+    ssh: Ssh = field(repr=False)
+    port: int | None = None
+    user: str | None = None
+    jump: Endpoint | None = None
+
+    @classmethod
+    def of(cls, name: str, host: Host, ssh: Ssh) -> Endpoint:
+        """The endpoint of a configured host."""
+        via = host.jump or ssh.jump
+        return cls(
+            name=name,
+            address=host.address or name,
+            ssh=ssh,
+            port=host.port,
+            user=host.user or ssh.user,
+            jump=cls._jump(via, ssh) if via else None,
+        )
+
+    @classmethod
+    def _jump(cls, text: str, ssh: Ssh) -> Endpoint:
+        user, _, place = text.rpartition("@")
+        address, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
+        if port and not port.isdigit():
+            raise SourceError("config", f"jump host {text!r}: expected [user@]host[:port]")
+        return cls(
+            name=address,
+            address=address,
+            ssh=ssh,
+            port=int(port) if port else None,
+            user=user or ssh.user,
+        )
+
+    def known_hosts(self) -> list[Path]:
+        """The files with host keys that our configuration names, or OpenSSH's usual ones."""
+        named = self.ssh.known_hosts or (
+            Path.home() / ".ssh" / "known_hosts",
+            SYSTEM_KNOWN_HOSTS,
+        )
+        return [path for path in named if path.is_file()]
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `asyncssh.connect`."""
+        ssh = self.ssh
+        options: dict[str, Any] = {
+            "connect_timeout": ssh.connect_timeout,
+            "login_timeout": ssh.connect_timeout,
+            "keepalive_interval": ssh.keepalive,
+            "keepalive_count_max": 3,
+        }
+        if not ssh.use_config:
+            options["config"] = None
+        elif ssh.config is not None:
+            options["config"] = [str(ssh.config)]
+        if self.port is not None:
+            options["port"] = self.port
+        if self.user is not None:
+            options["username"] = self.user
+        if ssh.keys:
+            options["client_keys"] = [str(key) for key in ssh.keys]
+        if not ssh.agent:
+            options["agent_path"] = None
+        return options
+
+    async def connect(
+        self, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        """A new connection. Raises asyncssh's errors, OSError, SourceError."""
+        import asyncssh
+
+        options = self.options()
+        found = await asyncssh.SSHClientConnectionOptions.construct(
+            None, host=self.address, **options
+        )
+        if self.ssh.known_hosts or found.known_hosts == ():
+            # no file at all means that no key is known, never that none is checked
+            options["known_hosts"] = [str(path) for path in self.known_hosts()] or b""
+        elif found.known_hosts is None:
+            raise SourceError(
+                "host-key",
+                f"{self.name}: the OpenSSH configuration switches host key verification off "
+                "(UserKnownHostsFile none)",
+                "name a file there, or known_hosts in this configuration",
+            )
+        if tunnel is not None:
+            options["tunnel"] = tunnel
+        return await asyncssh.connect(self.address, **options)

@@ -1,0 +1,53 @@
+"""All problems of a platform, worst first."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import mailtui.problems
+from mailtui.collectors.state import State
+from mailtui.model.problem import Problem, worst_first
+
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
+
+log = logging.getLogger("mailtui.problems")
+
+Finder = Callable[[State, "Context", float], Iterable[Problem]]
+
+
+@cache
+def finders() -> dict[str, Finder]:
+    """Name → `find` of every module in this package that has one."""
+    found: dict[str, Finder] = {}
+    for module in pkgutil.iter_modules(mailtui.problems.__path__):
+        loaded = importlib.import_module(f"{mailtui.problems.__name__}.{module.name}")
+        if hasattr(loaded, "find"):
+            found[module.name] = loaded.find
+    return found
+
+
+def find_all(state: State, context: Context, now: float) -> list[Problem]:
+    """Every problem, worst first. A rule that breaks is itself shown, and stops no other."""
+    problems: list[Problem] = []
+    for name, find in finders().items():
+        try:
+            problems.extend(find(state, context, now))
+        except Exception as error:  # a defect in a rule must not hide the other rules' answers
+            log.exception("problem rule %s", name)
+            problems.append(
+                Problem(
+                    key=f"rule/{name}",
+                    severity="unknown",
+                    hosts=(),
+                    text=f"the check of {name} broke ({type(error).__name__}); see the log",
+                    screen="overview",
+                    source=name,
+                )
+            )
+    return worst_first(problems)
