@@ -6,16 +6,22 @@ Prometheus counts, the bans of fail2ban come from the failures in the audit trai
 
 from __future__ import annotations
 
-import random
 import time
 
-from mailtui.sandbox.world import hosts as _hosts
+from mailtui.sandbox.world import broker_traffic, scenarios
+from mailtui.sandbox.world import hosts as machines
+from mailtui.sandbox.world.attacks import Attacks
 from mailtui.sandbox.world.audit import Audit
+from mailtui.sandbox.world.audit_source import AuditSource
 from mailtui.sandbox.world.bans import Bans
 from mailtui.sandbox.world.broker import Broker
+from mailtui.sandbox.world.clock import Course
 from mailtui.sandbox.world.hosts import Host
 from mailtui.sandbox.world.mail import Mail
+from mailtui.sandbox.world.rates import Rates
 from mailtui.sandbox.world.search import Search
+from mailtui.sandbox.world.search_state import Indexing
+from mailtui.sandbox.world.traffic import Traffic
 
 __all__ = ["HISTORY", "World"]
 
@@ -30,9 +36,11 @@ _JUMP = 120.0
 class World:
     """The platform at one moment.
 
-    The same seed, scenario, start and number of hosts give the same world, and moving it by the
-    same calls gives the same future.
+    The same seed, scenario, start and number of hosts give the same world, and moving it to the
+    same times gives the same future.
     """
+
+    search: Search
 
     def __init__(
         self,
@@ -42,21 +50,31 @@ class World:
         hosts: int | None = None,
         frozen: bool = False,
     ) -> None:
-        """`now`: epoch seconds (default: the clock); `hosts`: how many (default: the seven of
-        `hosts.DEFAULT_HOSTS`); `frozen`: `tick` does nothing. ValueError for an unknown scenario.
+        """`now`: epoch seconds (default: the clock); `hosts`: how many (default: the seven
+        of `hosts.DEFAULT_HOSTS`); `frozen`: `tick` does nothing. ValueError: unknown scenario.
         """
         self.seed = seed
+        self.scenario = scenario
         self.start = float(int(time.time() if now is None else now))
         self.now = self.start
+        """Epoch seconds, whole."""
         self.frozen = frozen
-        self.random = random.Random(f"{seed}/{scenario}/live")
-        self.scenario = scenario
-        self.hosts: dict[str, Host] = _hosts.build(self, hosts)
+        self.plan = scenarios.load(scenario, self.start)
+        self.hosts: dict[str, Host] = machines.build(self, hosts)
+        self.rates = Rates()
+        for host in self.hosts.values():
+            if "mx" in host.roles:
+                self.rates.sasl_failures[host.name] = Course(0.02)
+        self.plan.prepare(self)
+        self.audit = Audit(self.start, AuditSource(self).make)
         self.mail = Mail()
-        self.broker = Broker("", "", "")
+        self.traffic = Traffic(self, self.plan.causes)
+        self.broker: Broker = broker_traffic.build(self)
+        self._pipeline = broker_traffic.Pipeline(self)
         self.bans = Bans()
-        self.audit = Audit(self.start, lambda start, end: [])
-        self.search = Search("", "", "")
+        self._attacks = Attacks(self, self.plan.waves)
+        self._indexing = Indexing(self)
+        self.plan.finish(self)
 
     def tick(self) -> None:
         """Advance to the clock, unless frozen."""
@@ -77,3 +95,9 @@ class World:
         self.now += dt
         for host in self.hosts.values():
             host.step(self.now, dt)
+        self.audit.advance(int(self.now))
+        self.traffic.step(self.now, dt)
+        self._pipeline.step(self.now, dt)
+        self._attacks.step(self.now, dt)
+        self._indexing.step(self.now, dt)
+        self.plan.step(self, dt)

@@ -122,8 +122,7 @@ class Audit:
 
     def advance(self, to: int) -> None:
         """Let time pass up to epoch second `to` (exclusive)."""
-        if to > self._until:
-            self._until = to
+        self._until = max(self._until, to)
         first = max(self._first, (to - KEPT_SECONDS) // BLOCK * BLOCK)
         if first > self._first:
             for start in [s for s in self._blocks if s < first]:

@@ -91,6 +91,8 @@ class Spool:
     """By queue ID, in order of arrival."""
     counters: Counters = field(default_factory=Counters)
     next_inode: int = 131_073
+    woken: list[str] = field(default_factory=list)
+    """IDs that somebody made due (`flush`, `requeue`) since the last step."""
 
     def counts(self) -> dict[str, int]:
         """Messages by queue name; every name of QUEUES is there."""
@@ -122,7 +124,7 @@ class Spool:
 
     def requeue(self, ids: Iterable[str], now: float) -> list[str]:
         """As `postsuper -r`: each becomes a new message, with a new ID and arrival time."""
-        done = []
+        done: list[str] = []
         for old in ids:
             message = self.messages.pop(old, None)
             if message is None:
@@ -131,22 +133,24 @@ class Spool:
             message.queue_id = self.new_id(int(now), (len(done) * 1_913) % 1_000_000)
             message.queue_name, message.attempts, message.next_retry = "deferred", 0, now + 1.0
             self.messages[message.queue_id] = message
+            self.woken.append(message.queue_id)
             done.append(old)
         return done
 
     def flush(self, now: float, ids: Iterable[str] | None = None) -> list[str]:
         """As `postqueue -f` (all) or `-i ID`: deferred messages become due."""
         chosen = list(self.messages) if ids is None else list(ids)
-        done = []
+        done: list[str] = []
         for queue_id in chosen:
             message = self.messages.get(queue_id)
             if message is not None and message.queue_name == "deferred":
                 message.next_retry = now
+                self.woken.append(queue_id)
                 done.append(queue_id)
         return done
 
     def _move(self, ids: Iterable[str], from_queues: tuple[str, ...], to: str) -> list[str]:
-        done = []
+        done: list[str] = []
         for queue_id in ids:
             message = self.messages.get(queue_id)
             if message is not None and message.queue_name in from_queues:
