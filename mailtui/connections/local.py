@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
+from mailtui.connections import streams
 from mailtui.connections.clean import decode
 from mailtui.connections.errors import SourceError
 from mailtui.connections.runner import (
@@ -17,9 +18,8 @@ from mailtui.connections.runner import (
     Completed,
     failure,
     single_script,
+    warnings_of,
 )
-
-CHUNK = 1 << 20
 
 
 class LocalRunner:
@@ -42,31 +42,29 @@ class LocalRunner:
         _, out, err = await self._shell(batch.script, None, timeout, OUTPUT_LIMIT)
         return batch.split(self.name, out, err)
 
-    async def chunks(self, cmd: Command, *, timeout: float) -> AsyncIterator[list[bytes]]:
+    async def chunks(
+        self, cmd: Command, *, timeout: float, warnings: list[str] | None = None
+    ) -> AsyncGenerator[list[bytes], None]:
         """See Runner.chunks."""
         process = await self._start(single_script(cmd, sudo=self._sudo))
         assert process.stdout is not None
         assert process.stderr is not None
-        errors = asyncio.create_task(process.stderr.read(CHUNK))
+        errors = asyncio.create_task(streams.keep(process.stderr))
         try:
             async with asyncio.timeout(timeout):
-                rest = b""
-                while data := await process.stdout.read(CHUNK):
-                    *lines, rest = (rest + data).split(b"\n")
-                    if len(rest) > LINE_LIMIT:
-                        raise SourceError("protocol", f"{self.name}: a line is too long")
-                    if lines:
-                        yield lines
-                if rest:
-                    yield [rest]
+                async for lines in streams.lines(process.stdout, LINE_LIMIT, self.name):
+                    yield lines
                 status = await process.wait()
+                stderr = decode(await errors)
         except TimeoutError:
             raise self._late(cmd.argv[0], timeout) from None
         finally:
+            errors.cancel()
             await _end(process)
-            stderr = decode(await errors)
         if status:
             raise failure(self.name, cmd, status, stderr)
+        if warnings is not None:
+            warnings.extend(warnings_of(stderr))
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -75,17 +73,20 @@ class LocalRunner:
         self, script: str, stdin: bytes | None, timeout: float, limit: int
     ) -> tuple[int, bytes, bytes]:
         process = await self._start(script, pipe=stdin is not None)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        errors = asyncio.create_task(streams.keep(process.stderr, OUTPUT_LIMIT))
+        feeding = asyncio.create_task(_feed(process, stdin))
         try:
             async with asyncio.timeout(timeout):
-                out, err = await process.communicate(stdin)
+                out = await streams.whole(process.stdout, limit, self.name)
+                return await process.wait(), out, await errors
         except TimeoutError:
             raise self._late("the command", timeout) from None
         finally:
+            errors.cancel()
+            feeding.cancel()
             await _end(process)
-        if len(out) > limit:
-            raise SourceError("protocol", f"{self.name}: more than {limit} bytes of output")
-        assert process.returncode is not None
-        return process.returncode, out, err
 
     async def _start(self, script: str, *, pipe: bool = False) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -100,6 +101,16 @@ class LocalRunner:
 
     def _late(self, what: str, timeout: float) -> SourceError:
         return SourceError("timeout", f"{self.name}: {what} gave no answer within {timeout:g} s")
+
+
+async def _feed(process: asyncio.subprocess.Process, stdin: bytes | None) -> None:
+    """Write the input; a command that does not want it is no error."""
+    if stdin is None or process.stdin is None:
+        return
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(stdin)
+        await process.stdin.drain()
+        process.stdin.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,24 +62,54 @@ class Completed:
 
 
 def _is_missing(status: int, stderr: str) -> bool:
-    # 127 is the shell's answer (POSIX, 2.8.2); sudo answers 1 with "command not found"
-    return status == 127 or (status == 1 and "command not found" in stderr)
+    # 127 is the shell's answer (POSIX, 2.8.2), unless its loader lacks a library;
+    # sudo answers 1 with "command not found"
+    if status == 127:
+        return "error while loading shared libraries" not in stderr
+    return status == 1 and stderr.startswith("sudo:") and "command not found" in stderr
+
+
+def warnings_of(stderr: str) -> list[str]:
+    """The lines of a command's standard error that say something."""
+    return [line.strip() for line in stderr.splitlines() if line.strip()]
 
 
 def failure(host: str, cmd: Command, status: int, stderr: str) -> SourceError:
     """The error that a command's exit status and its last words mean."""
     tool = cmd.argv[0]
     if _is_missing(status, stderr):
+        if cmd.root and "sudo: not found" in stderr:
+            return SourceError(
+                "auth",
+                f"{host}: {tool} needs root, and sudo is not there",
+                "install sudo, or connect as root",
+            )
         return ToolMissing(tool, host)
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    lines = warnings_of(stderr)
     words = lines[-1] if lines else "no message"
     if lines and lines[-1].startswith("sudo:"):
         return SourceError(
             "auth",
             f"{host}: sudo -n {tool} was refused ({words.removeprefix('sudo: ')})",
-            f"allow it in sudoers: NOPASSWD for {tool}",
+            f"in sudoers there: USER ALL=(root) NOPASSWD: {tool_path(tool)}",
         )
+    if status == 124 and cmd.argv[0] == "timeout":
+        tool = next((word for word in cmd.argv[1:] if word[:1].isalpha()), tool)
+        return SourceError("timeout", f"{host}: {tool} gave no answer in time")
     return SourceError("server", f"{host}: {tool} ended with exit code {status}: {words}")
+
+
+_PATHS = {
+    "fail2ban-client": "/usr/bin/fail2ban-client",
+    "postqueue": "/usr/sbin/postqueue",
+    "postcat": "/usr/sbin/postcat",
+}
+"""Where Debian has the tools that need root; sudoers(5) wants whole paths."""
+
+
+def tool_path(tool: str) -> str:
+    """The path to write into sudoers for `tool`."""
+    return _PATHS.get(tool, tool)
 
 
 class Runner(Protocol):
@@ -95,10 +125,13 @@ class Runner(Protocol):
     async def batch(self, cmds: Sequence[Command], *, timeout: float) -> list[Completed]:
         """Run commands one after the other in one channel; one that fails stops no other."""
 
-    def chunks(self, cmd: Command, *, timeout: float) -> AsyncIterator[list[bytes]]:
+    def chunks(
+        self, cmd: Command, *, timeout: float, warnings: list[str] | None = None
+    ) -> AsyncGenerator[list[bytes], None]:
         """Run one command; its output as lists of whole lines (raw bytes), as they come.
 
-        Raises at the end if the command failed.
+        Raises at the end if the command failed; what it said on standard error although it
+        succeeded is added to `warnings`, line by line.
         """
 
     async def close(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from mailtui.connections import ssh_errors
+from mailtui.connections import ssh_errors, streams
 from mailtui.connections.clean import decode
 from mailtui.connections.errors import SourceError
 from mailtui.connections.runner import (
@@ -19,31 +19,34 @@ from mailtui.connections.runner import (
     Completed,
     failure,
     single_script,
+    warnings_of,
 )
-from mailtui.connections.ssh_options import Endpoint
+from mailtui.connections.ssh_options import Endpoint, Resolved
 
 if TYPE_CHECKING:
     import asyncssh
-
-CHUNK = 1 << 20
 
 
 class SshRunner:
     """Runs commands on one host; connects when first used, and again when the connection broke.
 
-    `gate` bounds the connects at the same time over all hosts; `jump` is the connection that
-    this one goes through.
+    `gate` bounds the connects at the same time over all hosts; `runner_of` gives the runner of
+    a jump host.
     """
 
     def __init__(
-        self, endpoint: Endpoint, gate: asyncio.Semaphore, jump: SshRunner | None = None
+        self,
+        endpoint: Endpoint,
+        gate: asyncio.Semaphore,
+        runner_of: Callable[[Endpoint], SshRunner],
     ) -> None:
         self.name = endpoint.name
         self._endpoint = endpoint
         self._gate = gate
-        self._jump = jump
+        self._runner_of = runner_of
         self._lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._resolved: Resolved | None = None
 
     async def run(self, cmd: Command, *, timeout: float, limit: int = OUTPUT_LIMIT) -> Completed:
         """See Runner.run."""
@@ -67,112 +70,136 @@ class SshRunner:
         assert batch is not None
         return batch.split(self.name, out, err)
 
-    async def chunks(self, cmd: Command, *, timeout: float) -> AsyncIterator[list[bytes]]:
+    async def chunks(
+        self, cmd: Command, *, timeout: float, warnings: list[str] | None = None
+    ) -> AsyncGenerator[list[bytes], None]:
         """See Runner.chunks."""
-        async with self._limited(timeout):
-            process = await self._open(lambda sudo: single_script(cmd, sudo=sudo))
-            errors = asyncio.create_task(process.stderr.read(CHUNK))
+        async with (
+            self._limited(timeout),
+            self._process(lambda sudo: single_script(cmd, sudo=sudo)) as process,
+        ):
+            errors = asyncio.create_task(streams.keep(process.stderr))
             try:
                 process.stdin.write_eof()
-                rest = b""
-                while data := await process.stdout.read(CHUNK):
-                    *lines, rest = (rest + data).split(b"\n")
-                    if len(rest) > LINE_LIMIT:
-                        raise SourceError("protocol", f"{self.name}: a line is too long")
-                    if lines:
-                        yield lines
-                if rest:
-                    yield [rest]
-                await process.wait_closed()
-                status, stderr = self._status(process), decode(await errors)
+                async for lines in streams.lines(process.stdout, LINE_LIMIT, self.name):
+                    yield lines
+                status = await self._status(process)
+                stderr = decode(await errors)
             finally:
                 errors.cancel()
-                process.close()
         if status:
             raise failure(self.name, cmd, status, stderr)
+        if warnings is not None:
+            warnings.extend(warnings_of(stderr))
 
     async def close(self) -> None:
         """Drop the connection at once, without waiting for the other side."""
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
 
-    async def _script(
-        self, script: Callable[[bool], str], stdin: bytes | None, limit: int
-    ) -> tuple[int, bytes, bytes]:
-        process = await self._open(script)
-        errors = asyncio.create_task(process.stderr.read(CHUNK))
-        try:
-            if stdin is not None:
-                process.stdin.write(stdin)
-                await process.stdin.drain()
-            process.stdin.write_eof()
-            parts: list[bytes] = []
-            size = 0
-            while data := await process.stdout.read(CHUNK):
-                size += len(data)
-                if size > limit:
-                    raise SourceError("protocol", f"{self.name}: more than {limit} bytes of output")
-                parts.append(data)
-            await process.wait_closed()
-            return self._status(process), b"".join(parts), await errors
-        finally:
-            errors.cancel()
-            process.close()
-
-    def _status(self, process: asyncssh.SSHClientProcess[bytes]) -> int:
-        """The exit status; one that never came means that the connection broke."""
-        status = process.exit_status
-        if status is None:
-            raise SourceError("unreachable", f"{self.name}: the connection broke during a command")
-        return status
-
-    async def _open(self, script: Callable[[bool], str]) -> asyncssh.SSHClientProcess[bytes]:
-        connection = await self._connected()
-        sudo = connection.get_extra_info("username") != "root"
-        # a login shell may be anything; sh is what the script is written for
-        line = f"exec /bin/sh -c {shlex.quote(script(sudo))}"
-        process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-            line, encoding=None
-        )
-        return process
-
-    async def _connected(self) -> asyncssh.SSHClientConnection:
+    async def connected(self) -> asyncssh.SSHClientConnection:
+        """The connection, made if there is none. Raises asyncssh's errors, SourceError."""
         async with self._lock:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection
             self._connection = None
-            tunnel = await self._jump._connected() if self._jump is not None else None
+            self._resolved = found = await self._endpoint.resolve()
+            tunnel = None
+            if found.jump is not None:
+                tunnel = await self._runner_of(found.jump).through()
             async with self._gate:
-                self._connection = await self._endpoint.connect(tunnel)
+                self._connection = await found.connect(self._endpoint, tunnel)
             return self._connection
+
+    async def through(self) -> asyncssh.SSHClientConnection:
+        """As `connected`, for a host behind this one: errors name this jump host."""
+        try:
+            return await self.connected()
+        except Exception as error:
+            translated = ssh_errors.translate(error, self._endpoint, self._resolved)
+            if translated is None:
+                raise
+            raise translated from None
+
+    async def _script(
+        self, script: Callable[[bool], str], stdin: bytes | None, limit: int
+    ) -> tuple[int, bytes, bytes]:
+        async with self._process(script) as process:
+            errors = asyncio.create_task(streams.keep(process.stderr, limit))
+            feeding = asyncio.create_task(_feed(process, stdin))
+            try:
+                out = await streams.whole(process.stdout, limit, self.name)
+                return await self._status(process), out, await errors
+            finally:
+                errors.cancel()
+                feeding.cancel()
+
+    async def _status(self, process: asyncssh.SSHClientProcess[bytes]) -> int:
+        """The exit status; one that never came means that the connection broke."""
+        await process.wait_closed()
+        if process.exit_signal is not None:
+            return 128
+        if process.exit_status is None:
+            raise SourceError("unreachable", f"{self.name}: the connection broke during a command")
+        return process.exit_status
+
+    @asynccontextmanager
+    async def _process(
+        self, script: Callable[[bool], str]
+    ) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+        """A running script. A connection that does not even open a channel is dropped."""
+        connection = await self.connected()
+        sudo = connection.get_extra_info("username") != "root"
+        # a login shell may be anything; sh is what the script is written for
+        line = f"exec /bin/sh -c {shlex.quote(script(sudo))}"
+        try:
+            process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
+                line, encoding=None
+            )
+        except BaseException:
+            self._forget(connection)
+            raise
+        try:
+            yield process
+        finally:
+            process.close()
 
     @asynccontextmanager
     async def _limited(self, timeout: float) -> AsyncIterator[None]:
-        """A hard limit, and every error of the connection as SourceError."""
+        """A hard limit, and every error of the connection as SourceError.
+
+        A command that is late loses its channel only: keepalives tell whether the connection
+        lives, and other commands may be running on it.
+        """
         try:
             async with asyncio.timeout(timeout):
                 yield
         except TimeoutError:
-            await self._drop()
             raise SourceError(
                 "timeout", f"{self.name}: no answer over SSH within {timeout:g} s"
             ) from None
-        except SourceError as error:
-            if error.kind == "unreachable":
-                await self._drop()
+        except SourceError:
             raise
         except Exception as error:
-            translated = await ssh_errors.translate(error, self._endpoint)
+            translated = ssh_errors.translate(error, self._endpoint, self._resolved)
             if translated is None:
                 raise
-            if translated.kind != "server":
-                await self._drop()
             raise translated from None
 
-    async def _drop(self) -> None:
-        with suppress(Exception):
-            await self.close()
+    def _forget(self, connection: asyncssh.SSHClientConnection) -> None:
+        if self._connection is connection:
+            self._connection = None
+        connection.abort()
+
+
+async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: bytes | None) -> None:
+    """Write the input; a command that does not want it is no error."""
+    with suppress(OSError):
+        if stdin is not None:
+            process.stdin.write(stdin)
+            await process.stdin.drain()
+        process.stdin.write_eof()
 
 
 class SshPool:
@@ -186,8 +213,7 @@ class SshPool:
         """The runner of this endpoint, the same one for the same endpoint."""
         key = (endpoint.address, endpoint.port, endpoint.user, endpoint.name)
         if key not in self._runners:
-            jump = self.runner(endpoint.jump) if endpoint.jump is not None else None
-            self._runners[key] = SshRunner(endpoint, self._gate, jump)
+            self._runners[key] = SshRunner(endpoint, self._gate, self.runner)
         return self._runners[key]
 
     async def close(self) -> None:

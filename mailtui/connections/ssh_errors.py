@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mailtui.connections.clean import clean
 from mailtui.connections.errors import SourceError
 
 if TYPE_CHECKING:
-    from mailtui.connections.ssh_options import Endpoint
+    from mailtui.connections.ssh_options import Endpoint, Resolved
 
 
-async def translate(error: Exception, endpoint: Endpoint) -> SourceError | None:
+def translate(error: Exception, endpoint: Endpoint, found: Resolved | None) -> SourceError | None:
     """The SourceError that stands for `error`, or None if it is none of the connection's."""
     import asyncssh
 
     name = endpoint.name
     place = f"{endpoint.address}:{endpoint.port}" if endpoint.port else endpoint.address
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return await _host_key(endpoint)
+        return _host_key(endpoint, found)
     if isinstance(error, asyncssh.PermissionDenied):
-        user = endpoint.user or "this user"
+        user = (found.user if found else endpoint.user) or "this user"
         return SourceError(
             "auth",
             f"{name}: SSH refused every key for {user} at {place}",
@@ -47,23 +47,19 @@ async def translate(error: Exception, endpoint: Endpoint) -> SourceError | None:
     return None
 
 
-async def _host_key(endpoint: Endpoint) -> SourceError:
+def _host_key(endpoint: Endpoint, found: Resolved | None) -> SourceError:
     """Unknown or changed; with the fingerprint that the host shows now."""
     import asyncssh
 
-    address, port = endpoint.address, endpoint.port or 22
+    host = found.host if found else endpoint.address
+    port = (found.port if found else endpoint.port) or 22
     known = False
-    for path in endpoint.known_hosts():
-        matched = asyncssh.match_known_hosts(str(path), address, "", port)
-        known = known or bool(matched[0])
-    shown = ""
-    try:
-        async with asyncio.timeout(5):
-            key = await asyncssh.get_server_host_key(address, port, config=None)
-            shown = f" (it shows {key.get_fingerprint()})" if key is not None else ""
-    except (OSError, asyncssh.Error, TimeoutError):
-        pass
-    there = address if port == 22 else f"[{address}]:{port}"
+    for path in found.known_hosts if found else ():
+        with suppress(OSError, ValueError, asyncssh.Error):
+            known = known or bool(asyncssh.match_known_hosts(path, host, "", port)[0])
+    key = found.shown if found else None
+    shown = f" (it shows {key.get_fingerprint()})" if key is not None else ""
+    there = host if port == 22 else f"[{host}]:{port}"
     if known:
         return SourceError(
             "host-key",
@@ -71,11 +67,11 @@ async def _host_key(endpoint: Endpoint) -> SourceError:
             "if the host was reinstalled, compare the fingerprint there, then: "
             f"ssh-keygen -R '{there}' and connect once with ssh",
         )
-    option = "" if port == 22 else f"-p {port} "
+    option = "" if endpoint.port in (None, 22) else f"-p {endpoint.port} "
     return SourceError(
         "host-key",
         f"{endpoint.name}: the host key is not known{shown}",
-        f"compare the fingerprint, then connect once with: ssh {option}{address}",
+        f"compare the fingerprint, then connect once with: ssh {option}{endpoint.address}",
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mailtui.connections.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import asyncssh
 
     from mailtui.config.settings import Host, Ssh
@@ -87,19 +89,16 @@ class Endpoint:
             options["agent_path"] = None
         return options
 
-    async def connect(
-        self, tunnel: asyncssh.SSHClientConnection | None
-    ) -> asyncssh.SSHClientConnection:
-        """A new connection. Raises asyncssh's errors, OSError, SourceError."""
+    async def resolve(self) -> Resolved:
+        """What our configuration and OpenSSH's say together. Raises SourceError, asyncssh's."""
         import asyncssh
 
         options = self.options()
         found = await asyncssh.SSHClientConnectionOptions.construct(
             None, host=self.address, **options
         )
-        if self.ssh.known_hosts or found.known_hosts == ():
-            # no file at all means that no key is known, never that none is checked
-            options["known_hosts"] = [str(path) for path in self.known_hosts()] or b""
+        if self.ssh.known_hosts:
+            files = [str(path) for path in self.known_hosts()]
         elif found.known_hosts is None:
             raise SourceError(
                 "host-key",
@@ -107,6 +106,62 @@ class Endpoint:
                 "(UserKnownHostsFile none)",
                 "name a file there, or known_hosts in this configuration",
             )
-        if tunnel is not None:
-            options["tunnel"] = tunnel
-        return await asyncssh.connect(self.address, **options)
+        else:
+            named = cast("Sequence[str]", found.known_hosts) or self.known_hosts()
+            files = _files(named)
+        # no file at all means that no key is known, never that none is checked
+        options["known_hosts"] = files or b""
+        jump = self.jump
+        if jump is None and isinstance(found.tunnel, str) and found.tunnel:
+            jump = self._hops(found.tunnel)
+        # the jump is ours to connect, so that hosts share it and its key is checked as well
+        options["tunnel"] = None
+        return Resolved(options, files, found.host, found.port, found.username, jump)
+
+    def _hops(self, proxy_jump: str) -> Endpoint | None:
+        """The chain that a `ProxyJump` line names (ssh_config(5)); one that is this host is not."""
+        jump: Endpoint | None = None
+        for hop in proxy_jump.split(","):
+            endpoint = self._jump(hop.strip().removeprefix("ssh://"), self.ssh)
+            if endpoint.address == self.address:
+                return None
+            jump = replace(endpoint, jump=jump)
+        return jump
+
+
+def _files(names: Iterable[str | Path]) -> list[str]:
+    return [str(path) for name in names if (path := Path(name).expanduser()).is_file()]
+
+
+@dataclass
+class Resolved:
+    """One endpoint, resolved, and what its server showed while connecting."""
+
+    options: dict[str, Any] = field(repr=False)
+    """Keyword arguments of `asyncssh.connect`."""
+    known_hosts: list[str]
+    host: str
+    port: int
+    user: str
+    jump: Endpoint | None
+    shown: asyncssh.SSHKey | None = None
+    """The host key that was not accepted."""
+
+    async def connect(
+        self, endpoint: Endpoint, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        """A new connection. Raises asyncssh's errors, OSError."""
+        import asyncssh
+
+        attempt = self
+
+        class Client(asyncssh.SSHClient):
+            def validate_host_public_key(
+                self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+            ) -> bool:
+                """Asked only for a key that no file has; it is kept for the error's text."""
+                attempt.shown = key
+                return False
+
+        options = {**self.options, "tunnel": tunnel}
+        return await asyncssh.connect(endpoint.address, client_factory=Client, **options)
