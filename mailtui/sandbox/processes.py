@@ -1,0 +1,172 @@
+"""Tools that run other tools: sh, env, sudo, timeout, nice; and sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from mailtui.sandbox.commands import ROOT_PATH, Command, Context, UsageError
+from mailtui.sandbox.printf import echo, printf
+
+_DURATION = re.compile(r"(\d*\.?\d+)([smhd]?)")
+_SCALE = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+async def _shell(context: Context, argv: list[str]) -> int:
+    from mailtui.sandbox.shell import run_shell
+
+    return await run_shell(context, argv)
+
+
+async def _run(context: Context, argv: list[str], tool: str, **changes: object) -> int:
+    """Runs argv; 127 and the message of coreutils' wrappers if it is not there."""
+    status = await context.run(argv, **changes)  # type: ignore[arg-type]
+    if status is None:
+        await context.err(f"{tool}: ‘{argv[0]}’: No such file or directory")
+        return 127
+    return status
+
+
+async def env(context: Context, argv: list[str]) -> int:
+    """`env [-i] [-u NAME] [NAME=VALUE…] [COMMAND…]`."""
+    words = argv[1:]
+    variables = dict(context.env)
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag in ("-i", "-"):
+            variables = {}
+        elif flag == "-u" and words:
+            variables.pop(words.pop(0), None)
+        elif flag != "--":
+            raise UsageError(f"{flag}: not supported by this sandbox", 125)
+    while words and "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        variables[name] = value
+    if words:
+        return await _run(context, words, "env", env=variables)
+    for name, value in variables.items():
+        await context.out(f"{name}={value}")
+    return 0
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise UsageError(f"invalid time interval ‘{text}’", 125)
+    return float(match[1]) * _SCALE[match[2]]
+
+
+async def timeout(context: Context, argv: list[str]) -> int:
+    """`timeout [-s SIGNAL] [-k DURATION] DURATION COMMAND…`; 124 if it was too slow."""
+    words = argv[1:]
+    killed = False
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag in ("-s", "-k") and words:
+            killed = flag == "-s" and words[0] in ("KILL", "9", "SIGKILL")
+            words.pop(0)
+        elif not re.match(r"--(signal|kill-after|foreground|preserve-status)|-[sk]\w", flag):
+            raise UsageError(f"{flag}: not supported by this sandbox", 125)
+    if len(words) < 2:
+        raise UsageError("missing operand", 125)
+    limit = _seconds(words[0])
+    try:
+        async with asyncio.timeout(limit or None):
+            return await _run(context, words[1:], "timeout")
+    except TimeoutError:
+        return 137 if killed else 124
+
+
+async def nice(context: Context, argv: list[str]) -> int:
+    """`nice [-n N] COMMAND…`, also ionice: the simulated host has no priorities."""
+    words = argv[1:]
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag in ("-n", "-c") and words:
+            words.pop(0)
+    if not words:
+        await context.out("0")
+        return 0
+    return await _run(context, words, argv[0])
+
+
+async def sleep(context: Context, argv: list[str]) -> int:
+    """`sleep DURATION`."""
+    await asyncio.sleep(sum(_seconds(word) for word in argv[1:]))
+    return 0
+
+
+async def sudo(context: Context, argv: list[str]) -> int:
+    """`sudo [-n] [-u USER] COMMAND…`: NOPASSWD for what the host allows."""
+    words = argv[1:]
+    user = "root"
+    listing = False
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag == "-u" and words:
+            user = words.pop(0)
+        elif flag == "--":
+            break
+        elif flag == "-l":
+            listing = True
+        elif flag not in ("-n", "-S", "-H", "-E", "-k", "--non-interactive"):
+            raise UsageError(f"{flag}: not supported by this sandbox")
+    allowed = context.machine.sudo
+    if listing and not words:
+        return await _sudo_list(context)
+    if not words:
+        raise UsageError("usage: sudo [-n] [-u user] command")
+    path = context.machine.find(words[0], ROOT_PATH)
+    if context.user != "root" and allowed is not None and path not in allowed:
+        await context.err("sudo: a password is required")
+        return 1
+    variables = {
+        "LANG": context.env.get("LANG", "C.UTF-8"),
+        "PATH": ROOT_PATH,
+        "HOME": "/root" if user == "root" else f"/home/{user}",
+        "LOGNAME": user,
+        "USER": user,
+        "SUDO_USER": context.user,
+    }
+    status = await context.run(words, user=user, env=variables)
+    if status is None:
+        await context.err(f"sudo: {words[0]}: command not found")
+        return 1
+    return status
+
+
+async def _sudo_list(context: Context) -> int:
+    name = context.machine.host.name
+    allowed = context.machine.sudo
+    if allowed is not None and not allowed:
+        await context.err("sudo: a password is required")
+        return 1
+    await context.out(
+        f"Matching Defaults entries for {context.user} on {name}:\n"
+        "    env_reset, mail_badpass, secure_path="
+        + ROOT_PATH.replace(":", "\\:")
+        + f", use_pty\n\nUser {context.user} may run the following commands on {name}:\n"
+        f"    (root) NOPASSWD: {'ALL' if allowed is None else ', '.join(allowed)}"
+    )
+    return 0
+
+
+async def _status(status: int) -> int:
+    return status
+
+
+COMMANDS: dict[str, Command] = {
+    "/usr/bin/bash": _shell,
+    "/usr/bin/dash": _shell,
+    "/usr/bin/echo": echo,
+    "/usr/bin/env": env,
+    "/usr/bin/false": lambda context, argv: _status(1),
+    "/usr/bin/ionice": nice,
+    "/usr/bin/nice": nice,
+    "/usr/bin/printf": printf,
+    "/usr/bin/sh": _shell,
+    "/usr/bin/sleep": sleep,
+    "/usr/bin/sudo": sudo,
+    "/usr/bin/timeout": timeout,
+    "/usr/bin/true": lambda context, argv: _status(0),
+}
