@@ -1,0 +1,151 @@
+"""Prometheus' HTTP API by prometheus-api-client: prepared session, errors that name the cause.
+
+Everything here blocks: it runs on the threads of a `DaemonExecutor`.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mailtui.connections import http_errors
+from mailtui.connections.clean import clean, clean_tree
+from mailtui.connections.errors import SourceError
+
+if TYPE_CHECKING:
+    from prometheus_api_client import PrometheusConnect
+
+    from mailtui.config.sources.prometheus import Settings
+
+
+class QueryFailed(Exception):
+    """Prometheus answered that it cannot evaluate a query (bad_data, execution, timeout…)."""
+
+
+class PrometheusClient:
+    """One Prometheus server. `authorization`: value of that header, or empty."""
+
+    def __init__(self, settings: Settings, authorization: str) -> None:
+        self._settings = settings
+        self._authorization = authorization
+
+    def query(self, promql: str) -> Any:
+        """`result` of an instant query: a list of series, or [time, text] of a scalar.
+
+        Raises QueryFailed, SourceError.
+        """
+        return self._answer(lambda: self._connect.custom_query(promql))
+
+    def query_range(self, promql: str, start: float, end: float, step: float) -> Any:
+        """`result` of a range query; whole epoch seconds. Raises QueryFailed, SourceError."""
+        return self._answer(
+            lambda: self._connect.custom_query_range(
+                promql,
+                datetime.fromtimestamp(start, UTC),
+                datetime.fromtimestamp(end, UTC),
+                f"{step:g}",
+            )
+        )
+
+    def targets(self) -> Any:
+        """`data` of `/api/v1/targets?state=active`."""
+        return self._answer(lambda: self._connect.get_targets(state="active"))
+
+    def get(self, path: str) -> Any:
+        """`data` of an endpoint that the library has no method for."""
+
+        def answer() -> Any:
+            session = self._connect._session
+            response = session.get(f"{self._settings.url}{path}", timeout=self._settings.timeout)
+            return response.json()["data"]
+
+        return self._answer(answer)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        if "_connect" in self.__dict__:
+            self._connect.close()
+
+    def _answer(self, ask: Any) -> Any:
+        from requests import RequestException
+        from urllib3.exceptions import HTTPError
+
+        settings = self._settings
+        try:
+            return clean_tree(ask())
+        except (RequestException, HTTPError, OSError) as error:
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise http_errors.not_json("prometheus", settings.url, b"{") from None
+            if isinstance(error, json.JSONDecodeError):
+                raise http_errors.not_json("prometheus", settings.url, b"{") from None
+            raise http_errors.of_exception(
+                "prometheus", settings.url, error, settings.timeout
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise http_errors.not_json("prometheus", settings.url, b"{") from None
+
+    @cached_property
+    def _connect(self) -> PrometheusConnect:
+        from prometheus_api_client import PrometheusConnect
+        from requests import PreparedRequest, Response, Session
+        from requests.auth import AuthBase
+        from urllib3.util import Retry
+
+        settings, authorization = self._settings, self._authorization
+
+        class Authorization(AuthBase):
+            def __call__(self, request: PreparedRequest) -> PreparedRequest:
+                if authorization:
+                    request.headers["Authorization"] = authorization
+                return request
+
+        class Checked(Session):
+            """Turns what is not an answer of Prometheus into an error that says what it is."""
+
+            def send(self, request: PreparedRequest, **options: Any) -> Response:
+                response = super().send(request, **options)
+                if not response.is_redirect:
+                    _check(response.status_code, response.headers, response.content, settings.url)
+                return response
+
+        session = Checked()
+        # set, so that a .netrc never replaces it
+        session.auth = Authorization()
+        system = ssl.get_default_verify_paths()
+        session.verify = str(settings.tls.ca or system.cafile or system.capath or True)
+        if session.verify == "True":
+            session.verify = True
+        if (certificate := settings.tls.certificate) is not None:
+            key = settings.tls.key
+            session.cert = (str(certificate), str(key)) if key else str(certificate)
+        return PrometheusConnect(
+            url=settings.url,
+            session=session,
+            retry=Retry(total=0, read=False, redirect=0),
+            timeout=settings.timeout,
+        )
+
+
+def _check(status: int, headers: Any, body: bytes, url: str) -> None:
+    """Raise QueryFailed or SourceError unless this is a good answer in JSON."""
+    start = body.lstrip()[:1]
+    if status >= 400 and start == b"{":
+        try:
+            data = json.loads(body)
+        except ValueError:
+            data = {}
+        if isinstance(data, dict) and data.get("status") == "error" and data.get("errorType"):
+            kind, said = clean(str(data["errorType"])), clean(str(data.get("error", "")))
+            raise QueryFailed(f"{kind}: {said[:300]}")
+    if status >= 400:
+        raise http_errors.of_status("prometheus", status, headers, body)
+    if start != b"{":
+        raise http_errors.not_json("prometheus", url, body)
+
+
+def failed(error: QueryFailed) -> SourceError:
+    """The error of a source whose every query failed."""
+    return SourceError("server", f"prometheus: {error}", "see `queries` and `labels`")
