@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -16,14 +15,6 @@ from mailtui.config.secrets import Secret
 from mailtui.config.settings import Settings
 
 Loc = tuple[str | int, ...]
-
-
-def default_path() -> Path:
-    """`$MAILTUI_CONFIG`, else `$XDG_CONFIG_HOME/mailtui/config.yaml`."""
-    if named := os.environ.get("MAILTUI_CONFIG"):
-        return Path(named)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "mailtui" / "config.yaml"
 
 
 def load(path: Path, *, check_secrets: bool = False) -> Settings:

@@ -57,6 +57,8 @@ class Resource(Generic[Row]):
     """What an empty table says, as a sentence: `no message is deferred`."""
     sort: str = ""
     """Default sort column, `-name` for descending."""
+    tick: float = 0.0
+    """Seconds after which its ages must be painted again; 0: it shows none."""
 
     def column(self, name: str) -> Column[Row] | None:
         """The column called `name`, or None."""

@@ -1,0 +1,6 @@
+"""`python -m mailtui`."""
+
+from mailtui.cli import main
+
+if __name__ == "__main__":
+    main()

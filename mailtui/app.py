@@ -1,0 +1,445 @@
+"""The Textual application: contexts, screens, the command line, and what all screens share."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import os
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from mailtui.loading import Loading
+from mailtui.model import clock
+from mailtui.screens import ORDER
+from mailtui.screens.base import ConsoleScreen
+from mailtui.widgets.glyphs import UNICODE, Glyphs, for_terminal
+from mailtui.widgets.prompt import Prompt
+from mailtui.widgets.themes import THEMES
+from mailtui.widgets.topline import TopFacts, TopLine
+
+if TYPE_CHECKING:
+    from mailtui.collectors.platform import Platform
+    from mailtui.collectors.state import Key
+    from mailtui.config.settings import Settings
+    from mailtui.model.problem import Problem
+
+FLUSH = 0.25
+"""Seconds within which changes of the state are shown together."""
+
+
+def _key(id_: str, keys: str, action: str, title: str, tooltip: str) -> Binding:
+    return Binding(keys, action, title, show=False, id=f"app.{id_}", tooltip=tooltip)
+
+
+class ConsoleApp(App[int]):
+    """The console. It paints at once; settings and sources come in the background."""
+
+    TITLE = "mailtui"
+    ENABLE_COMMAND_PALETTE = True
+    CSS = "Screen { layout: vertical; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            _key(f"screen_{n}", str(n), f"go('{name}')", name.capitalize(), f"Go to {name}")
+            for n, name in enumerate(ORDER, 1)
+        ),
+        _key("command", "colon", "command", "Command", "Type a command"),
+        _key("filter", "slash", "filter", "Filter", "Filter the list in focus"),
+        _key("help", "question_mark,f1", "help", "Help", "Keys, commands, filter language"),
+        _key("back", "escape,backspace", "back", "Back", "Take off the filter, or go back"),
+        _key("read", "r,f5", "read_now", "Read now", "Show new rows and read every source now"),
+        _key("contexts", "C", "contexts", "Contexts", "Work on another platform"),
+        _key("copy", "y", "copy", "Copy", "Copy the row under the cursor, or the marked rows"),
+        _key("export", "e", "export_prompt", "Export", "Write the shown rows to a file"),
+        _key("next_pane", "tab", "app.focus_next", "Next pane", "Focus the next list"),
+        _key("quit", "q,ctrl+q", "leave", "Quit", "End the console"),
+    ]
+
+    def __init__(self, loading: Loading | None, *, start: str = "overview", where: str = "") -> None:
+        super().__init__()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = "mailtui"
+        self.loading = loading
+        self.glyphs: Glyphs = for_terminal() if not self.is_headless else UNICODE
+        self.settings: Settings | None = None
+        self.platform: Platform | None = None
+        self.problems: list[Problem] = []
+        self.user_name = _user_name()
+        self._start = start, where
+        self._views: dict[str, ConsoleScreen] = {}
+        self._trail: list[str] = []
+        self._problems_at = -1
+        self._flushing = False
+        self._exit_code = 0
+
+    # --- life ---
+
+    async def on_mount(self) -> None:
+        """Paint first, then load."""
+        name, where = self._start
+        if self.loading is None:
+            from mailtui.screens.welcome import Welcome
+
+            await self.push_screen(Welcome())
+            return
+        await self._open(name, where)
+        self.set_interval(1.0, self._tick)
+        self.call_after_refresh(self.begin)
+
+    def begin(self) -> None:
+        """Load the settings and what reads them, on a thread: it imports much."""
+        if self.loading is not None:
+            threading.Thread(target=self._load, name="loading", daemon=True).start()
+
+    def _load(self) -> None:
+        assert self.loading is not None
+        loading = self.loading
+        try:
+            settings = loading.load()
+            from mailtui.collectors.platform import Platform
+            from mailtui.problems import engine
+
+            platform = Platform(*settings.choose(loading.context))
+            engine.finders()
+        except Exception as error:
+            self.call_soon(self._failed_to_load, error)
+        else:
+            self.call_soon(self._attach, settings, platform)
+
+    def call_soon(self, function: Any, *args: Any) -> None:
+        """Call on the console's thread, from any other; nobody waits for it."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(function, *args)
+
+    def _failed_to_load(self, error: Exception) -> None:
+        from mailtui.screens.trouble import Trouble
+
+        self.push_screen(Trouble(error))
+
+    def _attach(self, settings: Settings, platform: Platform) -> None:
+        self.settings = settings
+        self.glyphs = for_terminal(settings.ui.ascii)
+        self.attach(platform)
+        platform.start()
+
+    def attach(self, platform: Platform) -> None:
+        """Show this platform from now on."""
+        self.platform = platform
+        self.problems, self._problems_at = [], -1
+        platform.state.listen(self._state_changed)
+        self._flush()
+
+    async def load_from(self, loading: Loading) -> None:
+        """Leave the welcome screen for a platform."""
+        self.loading = loading
+        await self._open(*self._start)
+        self.set_interval(1.0, self._tick)
+        self.begin()
+
+    def leave(self, code: int = 0) -> None:
+        """End the console: the terminal first, everything else without waiting."""
+        self.exit(code, return_code=code)
+
+    async def action_leave(self) -> None:
+        """Quit."""
+        self.leave(0)
+
+    def ended(self) -> None:
+        """The terminal is given back: end what was started."""
+        if self.loading is not None:
+            self.loading.stop()
+
+    async def on_unmount(self) -> None:
+        """Stop reading; what hangs is left behind."""
+        if self.platform is not None:
+            await self.platform.stop(patience=0.1)
+
+    def _fatal_error(self) -> None:
+        """A defect: write a report that shows no variable, say where it is."""
+        import sys
+
+        from mailtui import crash
+
+        error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
+        path = crash.write(error)
+        where = f"the report is in {path}" if path else crash.report(error)
+        words = f"mailtui broke: {type(error).__name__}; {where}\n"
+        self._exit_renderables.append(Text(words))
+        self._close_messages_no_wait()
+
+    # --- the state, on screen ---
+
+    def _state_changed(self, key: Key) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.set_timer(FLUSH, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        platform = self.platform
+        if platform is None or not self.is_running:
+            return
+        if self._problems_at != platform.state.version:
+            from mailtui.problems.engine import find_all
+
+            self._problems_at = platform.state.version
+            self.problems = find_all(platform.state, platform.context, clock.now())
+        view = self.view
+        if view is not None:
+            view.data_changed()
+        self._update_top()
+
+    def _tick(self) -> None:
+        if (view := self.view) is not None:
+            view.tick()
+        self._update_top()
+
+    def screen_in_view(self, view: ConsoleScreen) -> None:
+        """A screen came into view: it shows what came meanwhile, and its sources are read."""
+        if self.platform is not None:
+            self.platform.look_at(view.SOURCES)
+            view.data_changed()
+        view.update_foot()
+        self._update_top()
+
+    @property
+    def view(self) -> ConsoleScreen | None:
+        """The console's screen in view, also below a dialog."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                return screen
+        return None
+
+    def _update_top(self) -> None:
+        if (view := self.view) is not None:
+            view.query_one(TopLine).facts = self.top_facts(view)
+
+    def top_facts(self, view: ConsoleScreen) -> TopFacts:
+        """What the first line says on `view`."""
+        from mailtui.model.freshness import summarise
+
+        platform, loading = self.platform, self.loading
+        now = clock.now()
+        if platform is None:
+            title = loading.title if loading is not None else ""
+            return TopFacts(
+                label=title,
+                simulation=bool(loading and loading.simulation),
+                user=self.user_name,
+                time=now,
+            )
+        context = platform.context
+        readings = [
+            r for r in platform.state.all() if not view.SOURCES or r.source in view.SOURCES
+        ]
+        fresh = summarise(readings, now)
+        counts = {"critical": 0, "warning": 0, "unknown": 0}
+        for problem in self.problems:
+            counts[problem.severity] += 1
+        return TopFacts(
+            label=context.label or platform.name,
+            color=context.color,
+            simulation=context.simulation,
+            read_only=context.read_only,
+            user=self.user_name,
+            time=now,
+            known=any(r.status != "never" or r.fault for r in platform.state.all()),
+            oldest=fresh.oldest,
+            stale=fresh.is_stale,
+            **counts,
+        )
+
+    # --- going about ---
+
+    def screen_names(self) -> tuple[str, ...]:
+        """The screens, in the order of the number keys."""
+        return ORDER
+
+    def _view(self, name: str) -> ConsoleScreen:
+        if name not in self._views:
+            module = importlib.import_module(f"mailtui.screens.{name}")
+            self._views[name] = module.View()
+        return self._views[name]
+
+    async def _open(self, name: str, where: str = "") -> None:
+        view = self._view(name)
+        if self.screen is not view:
+            if len(self.screen_stack) > 1:
+                await self.switch_screen(view)
+            else:
+                await self.push_screen(view)
+        if where:
+            view.lead_in(where)
+
+    def go_to(self, name: str, where: str = "") -> str:
+        """Show a screen, with a filter; an error as a sentence, or an empty string."""
+        if name not in ORDER:
+            return f"there is no screen {name!r}"
+        view = self._view(name)
+        if (here := self.view) is not None and here is not view:
+            self._trail.append(here.NAME)
+            del self._trail[:-20]
+        self.run_worker(self._open(name, where), exclusive=False, exit_on_error=True)
+        return ""
+
+    def action_go(self, name: str) -> None:
+        """Show a screen."""
+        self.go_to(name)
+
+    def action_back(self) -> None:
+        """Take off the filter of the list; if it has none, go to the screen before."""
+        view = self.view
+        if view is None or self.screen is not view or view.clear_filter():
+            return
+        if self._trail:
+            self.run_worker(self._open(self._trail.pop()))
+
+    def action_command(self) -> None:
+        """Open the prompt for a command."""
+        from mailtui.screens import commands
+
+        if (view := self.view) is not None and self.screen is view:
+            view.query_one(Prompt).open(":", "", lambda text, _: commands.complete(self, text))
+
+    def action_filter(self) -> None:
+        """Open the prompt for a filter."""
+        if (view := self.view) is not None and self.screen is view:
+            view.action_filter()
+
+    def run_command(self, line: str) -> str:
+        """Run a `:` command; an error as a sentence, or an empty string."""
+        from mailtui.screens import commands
+
+        return commands.run(self, line)
+
+    def action_help(self) -> None:
+        """Keys, commands, filter language."""
+        from mailtui.screens.help import Help
+
+        if (view := self.view) is not None and self.screen is view:
+            self.push_screen(Help(view))
+
+    def action_contexts(self) -> None:
+        """Choose another platform."""
+        from mailtui.screens.contexts import Contexts
+
+        if self.settings is not None and isinstance(self.screen, ConsoleScreen):
+            self.push_screen(Contexts(self))
+
+    def context_names(self) -> list[str]:
+        """The contexts of the configuration."""
+        return list(self.settings.contexts) if self.settings is not None else []
+
+    def switch_context(self, name: str) -> str:
+        """Work on another platform; nothing of the one before stays on screen."""
+        if self.settings is None:
+            return "the configuration is not read yet"
+        if name not in self.settings.contexts:
+            return f"there is no context {name!r}; expected {', '.join(self.settings.contexts)}"
+        if self.platform is not None and self.platform.name == name:
+            return ""
+        self.run_worker(self._switch(name), exclusive=True, group="context")
+        return ""
+
+    async def _switch(self, name: str) -> None:
+        from mailtui.collectors.platform import Platform
+
+        assert self.settings is not None
+        if (old := self.platform) is not None:
+            self.platform = None
+            await old.stop()
+        self._trail.clear()
+        overview = "overview"
+        gone = [view for key, view in self._views.items() if key != overview]
+        await self._open(overview)
+        for view in gone:
+            del self._views[view.NAME]
+            if view.is_mounted:
+                view.remove()
+        platform = Platform(*self.settings.choose(name))
+        self.attach(platform)
+        platform.start()
+        if (here := self.view) is not None:
+            self.screen_in_view(here)
+
+    # --- what every screen can do ---
+
+    def read_now(self, sources: Iterable[str] = ()) -> str:
+        """Read now; an error as a sentence, or an empty string."""
+        if self.platform is None:
+            return "nothing is connected yet"
+        unknown = set(sources) - set(self.source_names())
+        if unknown:
+            return f"there is no source {unknown.pop()!r}; Tab shows them"
+        self.platform.read_now(sources)
+        self.notify("reading now", timeout=2)
+        return ""
+
+    def action_read_now(self) -> None:
+        """Read every source now."""
+        self.read_now()
+
+    def source_names(self) -> list[str]:
+        """The sources of this platform."""
+        if self.platform is None:
+            return []
+        return list(dict.fromkeys(c.source for c in self.platform.collectors))
+
+    def action_copy(self) -> None:
+        """Copy rows, by OSC 52."""
+        from mailtui.screens import taking
+
+        taking.copy(self)
+
+    def export(self, target: str) -> str:
+        """Write the shown rows to a file; an error as a sentence, or an empty string."""
+        from mailtui.screens import taking
+
+        return taking.export(self, target)
+
+    def action_export_prompt(self) -> None:
+        """Open the prompt with an export command."""
+        from mailtui.screens import commands, taking
+
+        if (view := self.view) is not None and self.screen is view:
+            view.query_one(Prompt).open(
+                ":",
+                f"export {taking.default_name(self)}",
+                lambda text, _: commands.complete(self, text),
+                hint="Enter writes the shown rows; .csv or .json by the name",
+            )
+
+    def save_shot(self, target: str) -> str:
+        """Save a picture of the screen; an error as a sentence, or an empty string."""
+        from mailtui.screens import taking
+
+        return taking.shot(self, target)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette is made of the `:` commands."""
+        from mailtui.screens import commands
+
+        for command in commands.commands(self):
+            if command.candidates is None or command.name in ("context", "read"):
+                line = command.name
+                yield SystemCommand(
+                    command.usage.partition(" ")[0], command.help, lambda line=line: self._run(line)
+                )
+
+    def _run(self, line: str) -> None:
+        if error := self.run_command(line):
+            self.notify(error, severity="error", markup=False)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,85 @@
+"""The command line: every verb. Imports nothing heavy; each verb's module is loaded when used."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from mailtui import __version__
+from mailtui.headless import exits
+
+VERBS = ("demo", "status", "get", "tail", "shot", "config", "sandbox")
+"""Modules in `mailtui.headless`; each adds its own parser."""
+
+EPILOG = """\
+with no verb, the console opens. Exit codes: 0 fine, 1 warning, 2 critical, 3 unknown (status);
+64 wrong usage, 69 a source gave no answer, 73 cannot write, 78 wrong configuration, 130 interrupted.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with the documented exit code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where to look."""
+        self.print_usage(sys.stderr)
+        self.exit(exits.USAGE, f"{self.prog}: {message}\ntry: {self.prog} --help\n")
+
+
+def common() -> argparse.ArgumentParser:
+    """The options that every verb takes, before or after its name."""
+    # SUPPRESS: a verb's own default must not overwrite what stood before the verb
+    options = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    options.add_argument("-c", "--config", metavar="FILE", type=Path, help="configuration file")
+    options.add_argument("--context", metavar="NAME", help="context of the configuration to use")
+    options.add_argument("--demo", action="store_true", help="use the embedded sandbox's platform")
+    options.add_argument("--scenario", metavar="S", help="what the demo plays")
+    options.add_argument("--seed", metavar="N", type=int, help="seed of the demo's world")
+    options.add_argument("--this-host", action="store_true", help="this machine alone, no SSH")
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    options = common()
+    main_parser = Parser(
+        prog="mailtui",
+        description="The operator's console for an organisation's own mail platform.",
+        parents=[options],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main_parser.add_argument("--version", action="version", version=f"mailtui {__version__}")
+    verbs = main_parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    for name in VERBS:
+        importlib.import_module(f"mailtui.headless.{name}").add(verbs, options)
+    return main_parser
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run a verb, or the console; never returns."""
+    args = parser().parse_args(argv)
+    verb = args.verb or "console"
+    try:
+        status = importlib.import_module(f"mailtui.headless.{verb}").run(args)
+    except KeyboardInterrupt:
+        status = exits.INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output went away (`| head`): not an error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = exits.OK
+    leave(int(status))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now: a thread that hangs in a source must not delay it."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        pass
+    os._exit(status)

@@ -1,0 +1,83 @@
+"""The last line: the keys for what is under the cursor, in the order in which they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+@dataclass(frozen=True, slots=True)
+class FootKey:
+    """One key: how it is written, what it does, why it does not do it now."""
+
+    key: str
+    label: str
+    action: str = ""
+    """Name of the action for a click."""
+    why_not: str = ""
+
+
+class FootLine(Widget):
+    """Keys from the left; those at the right end leave first when the line is narrow."""
+
+    COMPONENT_CLASSES = {"footline--key", "footline--label", "footline--not", "footline--message"}
+    DEFAULT_CSS = """
+    FootLine {
+        height: 1; dock: bottom; background: $panel; color: $text;
+        & > .footline--key { color: $accent; text-style: bold; }
+        & > .footline--label { color: $text; }
+        & > .footline--not { color: $text-disabled; }
+        & > .footline--message { color: $text; text-style: bold; }
+    }
+    """
+    keys: reactive[tuple[FootKey, ...]] = reactive(())
+    right: reactive[tuple[FootKey, ...]] = reactive(())
+    """Keys at the right edge: the screens."""
+
+    class Clicked(Message):
+        """A key on the line was clicked."""
+
+        def __init__(self, key: FootKey) -> None:
+            self.key = key
+            super().__init__()
+
+    def render(self) -> Text:
+        """The keys that fit."""
+        width = self.size.width
+        left = self._line(self.keys, width - 1)
+        right = self._line(self.right, width - left.cell_len - 3)
+        gap = max(1, width - left.cell_len - right.cell_len - 1)
+        return Text(" ", no_wrap=True, end="") + left + Text(" " * gap) + right
+
+    def _line(self, keys: tuple[FootKey, ...], width: int) -> Text:
+        text = Text(no_wrap=True)
+        for index, key in enumerate(keys):
+            part = self._part(key)
+            gap = 2 if text else 0
+            if text.cell_len + gap + part.cell_len > width:
+                break
+            text.append(" " * gap)
+            part.stylize(Style(meta={"foot": (keys is self.right, index)}))
+            text.append_text(part)
+        return text
+
+    def _part(self, key: FootKey) -> Text:
+        if key.why_not:
+            return Text(f"{key.key} {key.label} ({key.why_not})", style=self._style("not"))
+        return Text.assemble((key.key, self._style("key")), " ", (key.label, self._style("label")))
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"footline--{name}", partial=True)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which key was clicked."""
+        place = event.style.meta.get("foot")
+        if place is not None:
+            right, index = place
+            self.post_message(self.Clicked((self.right if right else self.keys)[index]))

@@ -1,0 +1,65 @@
+"""Glyph and word of each state; plain ASCII where the terminal has no more."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from mailtui.resources.base import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of signs; every one is a single cell wide."""
+
+    critical: str = "✖"
+    warning: str = "▲"
+    ok: str = "●"
+    unknown: str = "?"
+    stale: str = "◌"
+    separator: str = "│"
+    breadcrumb: str = "›"
+    enter: str = "⏎"
+    ellipsis: str = "…"
+    rule: str = "─"
+    ascii: bool = False
+
+    def of(self, level: Level) -> str:
+        """The glyph of a level; a blank for those that are no state."""
+        return {
+            "critical": self.critical,
+            "warning": self.warning,
+            "ok": self.ok,
+            "unknown": self.unknown,
+            "stale": self.stale,
+        }.get(level, " ")
+
+
+UNICODE = Glyphs()
+ASCII = Glyphs(
+    critical="X",
+    warning="!",
+    ok="+",
+    stale="~",
+    separator="|",
+    breadcrumb=">",
+    enter="Enter",
+    ellipsis="~",
+    rule="-",
+    ascii=True,
+)
+
+WORDS: dict[str, str] = {
+    "critical": "critical",
+    "warning": "warning",
+    "ok": "ok",
+    "unknown": "unknown",
+    "stale": "stale",
+}
+
+
+def for_terminal(ascii_only: bool | None = None) -> Glyphs:
+    """The set for this terminal: ASCII on the Linux console, whose font lacks the signs."""
+    if ascii_only is None:
+        ascii_only = os.environ.get("TERM", "") in ("linux", "vt100", "vt220", "dumb")
+    return ASCII if ascii_only else UNICODE

@@ -1,0 +1,122 @@
+"""The first line: where am I, may I act, who am I, how old is what I see, how bad is it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from mailtui.model import format as fmt
+from mailtui.widgets.glyphs import UNICODE, Glyphs
+
+
+@dataclass(frozen=True, slots=True)
+class TopFacts:
+    """Everything that the first line says."""
+
+    label: str
+    color: str = "cyan"
+    simulation: bool = False
+    read_only: bool = True
+    user: str = ""
+    time: float = 0.0
+    critical: int = 0
+    warning: int = 0
+    unknown: int = 0
+    known: bool = False
+    """False until the first problems were worked out."""
+    oldest: float | None = None
+    """Age in seconds of the oldest data in view; None if nothing was read."""
+    stale: bool = False
+
+
+# a foreground that reads well on each context colour, in 16 colours too
+_ON = {
+    "red": "bold white on red",
+    "yellow": "bold black on yellow",
+    "green": "bold black on green",
+    "cyan": "bold black on cyan",
+    "blue": "bold white on blue",
+    "magenta": "bold white on magenta",
+    "white": "bold black on white",
+}
+
+
+class TopLine(Widget):
+    """One line; parts leave by priority when the terminal is narrow, the context never."""
+
+    COMPONENT_CLASSES = {
+        "topline--critical",
+        "topline--warning",
+        "topline--unknown",
+        "topline--muted",
+        "topline--stale",
+    }
+    DEFAULT_CSS = """
+    TopLine {
+        height: 1; dock: top; background: $panel; color: $text;
+        & > .topline--critical { color: $text; background: $error; text-style: bold; }
+        & > .topline--warning { color: $warning; text-style: bold; }
+        & > .topline--unknown { color: $accent; text-style: bold; }
+        & > .topline--muted { color: $text-muted; }
+        & > .topline--stale { color: $warning; text-style: bold; }
+    }
+    """
+    facts: reactive[TopFacts] = reactive(TopFacts(label=""))
+    glyphs: Glyphs = UNICODE
+
+    def render(self) -> Text:
+        """The line for the present width."""
+        facts, width = self.facts, self.size.width
+        bar = Text(f" {self.glyphs.separator} ", style=self._style("muted"))
+        label = Text(f" {facts.label} ", style=_ON.get(facts.color, _ON["cyan"]))
+        parts: list[tuple[int, Text]] = [(0, label), (1, self._counts())]
+        if facts.simulation:
+            parts.insert(1, (1, Text(" SIMULATION ", style="bold reverse")))
+        parts.append((2, self._age()))
+        mode = "read-only" if facts.read_only else "read-write"
+        parts.insert(-2, (3, Text(mode)))
+        parts.insert(-2, (5, Text(facts.user)))
+        parts.insert(-2, (4, Text(fmt.clock_time(facts.time))))
+        name = Text(" mailtui ", style="bold")
+        parts.insert(0, (6, name))
+        kept = [part for part in parts if part[1].plain.strip()]
+        while sum(t.cell_len for _, t in kept) + 3 * (len(kept) - 1) > width and len(kept) > 1:
+            kept.remove(max(kept, key=lambda part: part[0]))
+        line = Text(no_wrap=True, overflow="ellipsis", end="")
+        for number, (_, text) in enumerate(kept):
+            if number:
+                line.append_text(bar)
+            line.append_text(text)
+        return line
+
+    def _counts(self) -> Text:
+        facts, glyphs = self.facts, self.glyphs
+        if not facts.known:
+            return Text("reading", style=self._style("muted"))
+        text = Text()
+        for count, glyph, name in (
+            (facts.critical, glyphs.critical, "critical"),
+            (facts.warning, glyphs.warning, "warning"),
+            (facts.unknown, glyphs.unknown, "unknown"),
+        ):
+            if text:
+                text.append(" ")
+            text.append(f"{glyph} {count} ", style=self._style(name if count else "muted"))
+        text.rstrip()
+        return text
+
+    def _age(self) -> Text:
+        facts = self.facts
+        if facts.oldest is None:
+            return Text("")
+        if facts.stale:
+            return Text(
+                f"{self.glyphs.stale} stale {fmt.age(facts.oldest)}", style=self._style("stale")
+            )
+        return Text(f"data {fmt.age(facts.oldest)}", style=self._style("muted"))
+
+    def _style(self, name: str):  # type: ignore[no-untyped-def]
+        return self.get_component_rich_style(f"topline--{name}", partial=True)
