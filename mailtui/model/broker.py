@@ -46,7 +46,7 @@ class BrokerQueue(msgspec.Struct, frozen=True, gc=False):
     """None: no dead-letter target; `` is the default exchange."""
     dead_letter_routing_key: str | None = None
     is_dead_letter: bool = False
-    """True if another queue dead-letters to it, as far as bindings by name tell."""
+    """True if other queues' messages end here when they fail (see collectors.rabbitmq_queues)."""
     delivery_limit: int | None = None
     policy: str = ""
 
@@ -94,7 +94,16 @@ class BrokerReport(msgspec.Struct, frozen=True):
     """Alarms in effect, as sentences."""
     queues: tuple[BrokerQueue, ...] = ()
     queues_total: int = 0
-    connections: tuple[BrokerConnection, ...] = ()
-    connections_total: int = 0
+    connections_total: int | None = None
+    """How many there are; the connections themselves are the source `broker_connections`."""
     notes: tuple[str, ...] = ()
     """What could not be read, and why (a permission, a statistic that is off)."""
+
+
+class BrokerConnections(msgspec.Struct, frozen=True):
+    """The broker's connections in one read; only read while somebody looks at them."""
+
+    connections: tuple[BrokerConnection, ...] = ()
+    total: int = 0
+    """How many there are, also those beyond the limit."""
+    notes: tuple[str, ...] = ()
