@@ -92,14 +92,22 @@ def _format(match: re.Match[str], arguments: list[str]) -> tuple[bytes, str]:
         if match["precision"] is not None:
             value = value[: int(match["precision"] or 0)]
     else:
-        try:
-            number = int(argument, 0) if argument else 0
-        except ValueError:
-            number, error = 0, f"{argument}: expected numeric value"
+        number, error = _integer(argument)
         flags = match["flags"].replace("-", "")
         precision = f".{match['precision']}" if match["precision"] is not None else ""
         value = (f"%{flags}{width if '0' in flags else ''}{precision}{verb}" % number).encode()
     return (value.ljust(width) if left else value.rjust(width)), error
+
+
+def _integer(text: str) -> tuple[int, str]:
+    """As strtoimax(3): hexadecimal, octal or decimal, as far as it goes; and an error or ``."""
+    match = re.match(r"\s*([-+]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)", text)
+    if not match:
+        return 0, f"{text}: expected numeric value" if text else ""
+    digits = match[2].lower()
+    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
+    number = int(digits, base) * (-1 if match[1] == "-" else 1)
+    return number, "" if match.end() == len(text) else f"{text}: not completely converted"
 
 
 async def echo(context: Context, argv: list[str]) -> int:
