@@ -11,6 +11,7 @@ from textual.geometry import Region, Size
 from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.worker import Worker
 
 from mailtui.model.where import Where
 from mailtui.resources.base import Resource
@@ -56,6 +57,7 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         self._clock = clock
         self._lines: LRUCache[tuple[int, RowState], Strip] = LRUCache(512)
         self._painter: Painter | None = None
+        self._worker: Worker[None] | None = None
         self._start(resource)
 
     def _start(self, resource: Resource[Any]) -> None:
@@ -174,7 +176,11 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         many = max(len(self._rows.incoming), self.shown) > AT_ONCE
         if many and self.is_running and self._rows.has_work(hold=self._holds(cause)):
             self.busy, self._again = True, False
-            self.run_worker(self._arrange_slowly(cause), group="arrange", exclusive=True)
+
+            async def slowly() -> None:
+                await self._arrange_slowly(cause)
+
+            self._worker = self.run_worker(slowly, group="arrange", exclusive=True)
             return
         if self.busy:
             self.workers.cancel_group(self, "arrange")
@@ -187,7 +193,7 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
     async def _arrange_slowly(self, cause: Cause) -> None:
         while True:
             hold, rows = self._holds(cause), self._rows
-            result = await drive(rows.arrange(hold=hold))
+            result = await drive(rows.arrange(hold=hold, cursor=lambda: self.row))
             if not hold and self._holds(cause):
                 continue  # someone moved in meanwhile
             self._commit(result, cause)

@@ -199,8 +199,18 @@ def position_of_key(rows: Sequence[Row], wanted: str, key: Key) -> int:
         return -1
 
 
-def follow(old: list[Row], at: int, new: list[Row], key: Key) -> tuple[int, bool]:
-    """Where the row `old[at]` is in `new`, and whether it vanished.
+def located(rows: list[Row], wanted: str, key: Key) -> Steps[int]:
+    """Index of the row with this key; -1 if it is not there."""
+    for start in range(0, len(rows), SLICE * 4):
+        found = position_of_key(rows[start : start + SLICE * 4], wanted, key)
+        if found >= 0:
+            return start + found
+        yield
+    return -1
+
+
+def follow(old: list[Row], at: int, new: list[Row], key: Key, guess: int = -1) -> tuple[int, bool]:
+    """Where the row `old[at]` is in `new` (perhaps at `guess`), and whether it vanished.
 
     If it vanished, the place of the nearest row that followed it, or else of the nearest
     before it. -1 if `new` is empty.
@@ -210,8 +220,9 @@ def follow(old: list[Row], at: int, new: list[Row], key: Key) -> tuple[int, bool
     if not old or not 0 <= at < len(old):
         return 0, False
     wanted = key(old[at])
-    if at < len(new) and key(new[at]) == wanted:
-        return at, False
+    for place in (guess, at):
+        if 0 <= place < len(new) and key(new[place]) == wanted:
+            return place, False
     found = position(new, old[at], key)
     if found >= 0:
         return found, False

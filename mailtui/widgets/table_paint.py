@@ -82,7 +82,9 @@ class Painter:
             if slot.column.name == sort and width > 2:
                 title = fit(title, min(width - 2, cell_len(title)), ellipsis=dots)
                 title = f"{glyph} {title}" if align == "right" else f"{title} {glyph}"
-                segments.append(Segment(fit(title, width, align), sorted_style))
+                pad = Segment(" " * (width - cell_len(title)), style)
+                word = Segment(title, sorted_style)
+                segments += [pad, word] if align == "right" else [word, pad]
             else:
                 segments.append(Segment(fit(title, width, align, ellipsis=dots), style))
             segments.append(Segment(" " * self.gap, style))

@@ -6,13 +6,22 @@ in use, and replaces it at once (`commit`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mailtui.model.where import Where
 from mailtui.resources.base import Resource
-from mailtui.widgets.table_order import Steps, chosen, drain, filtered, follow, kept, ordered
+from mailtui.widgets.table_order import (
+    Steps,
+    chosen,
+    drain,
+    filtered,
+    follow,
+    kept,
+    located,
+    ordered,
+)
 
 Row = TypeVar("Row")
 
@@ -30,6 +39,8 @@ class Arrangement(Generic[Row]):
     marked: dict[str, Row] = field(default_factory=dict)
     """Marked rows that are loaded."""
     marked_shown: set[str] = field(default_factory=set)
+    cursor: int = -1
+    """Where the cursor's row is in `view`, if it was looked for and found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +77,12 @@ class Rows(Generic[Row]):
         """Whether `arrange` looks at rows at all."""
         return hold or bool(self.where or self.sort or self.marks)
 
-    def arrange(self, *, hold: bool) -> Steps[Arrangement[Row]]:
+    def arrange(
+        self, *, hold: bool, cursor: Callable[[], Row | None] | None = None
+    ) -> Steps[Arrangement[Row]]:
         """Filter and sort the incoming rows; with `hold` the shown rows keep their order, and
-        those which would be inserted are only counted."""
+        those which would be inserted are only counted. `cursor` gives the row under the cursor,
+        which is then looked for at the end, in slices too."""
         rows, where, view = self.incoming, self.where, self.now.view
         key = self.resource.key
         matched = rows
@@ -91,6 +105,9 @@ class Rows(Generic[Row]):
             else:
                 shown = yield from chosen(result.view, wanted, key)
                 result.marked_shown = set(shown)
+        row = cursor() if cursor is not None else None
+        if row is not None:
+            result.cursor = yield from located(result.view, key(row), key)
         return result
 
     def commit(self, new: Arrangement[Row], cursor: int) -> Moved:
@@ -102,7 +119,7 @@ class Rows(Generic[Row]):
             new.marked_shown.update(drain(chosen(new.view, late, key)))
         self.marks = {k: new.marked[k] for k in self.marks if k in new.marked}
         self.hidden = self.marks.keys() - new.marked_shown
-        position, vanished = follow(self.now.view, cursor, new.view, key)
+        position, vanished = follow(self.now.view, cursor, new.view, key, new.cursor)
         self.now = new
         return Moved(position, vanished)
 
