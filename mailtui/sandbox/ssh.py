@@ -33,6 +33,19 @@ _AT_ACCEPT = ("down", "hang", "html")
 _AFTER_FORK = ("500", "503")
 
 
+def _bytes(data: bytes | str) -> bytes:
+    return data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
+
+
+class _Process(asyncssh.SSHServerProcess[bytes]):
+    """Bytes; with a terminal text, which asyncssh's line editor needs."""
+
+    def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
+        self.channel.set_encoding("utf-8", "surrogateescape")
+        self._encoding = "utf-8"
+        return super().pty_requested(term_type, term_size, term_modes)
+
+
 class _Input:
     """Standard input of a channel."""
 
@@ -42,7 +55,7 @@ class _Input:
     async def read(self) -> bytes:
         while True:
             try:
-                return await self._reader.read(65536)
+                return _bytes(await self._reader.read(65536))
             except (asyncssh.TerminalSizeChanged, asyncssh.BreakReceived):
                 continue
             except (asyncssh.SignalReceived, asyncssh.Error, OSError):
@@ -68,7 +81,10 @@ class _Output:
         if self._spoil is not None and len(data) > 1:
             data = data[: len(data) // 2]
         try:
-            self._writer.write(data)
+            text: Any = data
+            if self._process.term_type is not None:
+                text = data.decode("utf-8", "surrogateescape")
+            self._writer.write(text)
             await self._writer.drain()
         except (asyncssh.Error, OSError) as error:
             raise BrokenPipeError from error
@@ -87,10 +103,10 @@ class Server:
     """The sshd of all hosts of a world."""
 
     def __init__(self, world: World, faults: Faults) -> None:
-        """Faults of "ssh:HOST": down, hang and html meet new connections, 401 refuses the key,
-        429 refuses channels, slow delays each command, cut and truncated break the output in the
-        middle, 500 and 503 fail before the command starts. A fault with a `path` concerns only
-        commands that contain it, and hang then hangs them.
+        """Faults of "ssh:HOST": down and hang meet new connections and the commands on old ones,
+        html new connections, 401 refuses the key, 429 refuses channels, slow delays each command,
+        cut and truncated break the output in the middle, 500 and 503 fail before the command
+        starts. A fault with a `path` concerns only commands that contain it.
         """
         self.world = world
         self.faults = faults
@@ -244,6 +260,9 @@ class Server:
             return 127
         command = process.command
         fault = await self._fault(name, command or "")
+        if fault is not None and fault.kind == "down":
+            process.channel.get_connection().abort()
+            raise BrokenPipeError
         spoil = fault if fault is not None and fault.kind in ("cut", "truncated") else None
         output = _Output(process, process.stdout, spoil)
         errors = _Output(process, process.stderr)
@@ -260,7 +279,7 @@ class Server:
         fault = self.faults.get(_name(name))
         if fault is None or fault.path not in command:
             return None
-        if fault.kind == "401" or (fault.kind in _AT_ACCEPT and not fault.path):
+        if fault.kind in ("401", "html"):
             return None
         self.faults.take(_name(name), fault.path)
         if fault.kind == "slow":
@@ -325,7 +344,7 @@ class Server:
             if not line:
                 await context.out("")
                 return shell.status
-            text = line.decode("utf-8", "replace").strip()
+            text = _bytes(line).decode("utf-8", "surrogateescape").strip()
             self.world.tick()
             context.stdin = Null()
             if text in ("exit", "logout"):
@@ -381,7 +400,7 @@ class _Session(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
         if len(self._running) >= MAX_SESSIONS:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
-        return asyncssh.SSHServerProcess(self._start, None, 3, False)
+        return _Process(self._start, None, 3, False)
 
     async def _start(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()

@@ -221,6 +221,9 @@ async def test_faults_of_commands(platform: Platform) -> None:
         platform.faults.clear()
         platform.faults.set("ssh:mx1", "slow", seconds=0.01)
         assert (await connection.run("hostname")).stdout == "mx1\n"
+        platform.faults.set("ssh:mx1", "down", times=1)
+        assert (await connection.run("hostname")).exit_status is None
+        await connection.wait_closed()
 
 
 # -- what the commands say
@@ -542,7 +545,7 @@ async def test_an_interactive_shell_answers_line_by_line(platform: Platform) -> 
         process = await connection.create_process(term_type="xterm")
         greeting = await process.stdout.readuntil("mailtui@mx1:~$ ")
         assert "simulated" in greeting
-        process.stdin.write("hostname; false\n")
+        process.stdin.write("hostnamee\x7f; false\r")
         assert "\r\nmx1\r\n" in await process.stdout.readuntil("mailtui@mx1:~$ ")
-        process.stdin.write("exit\n")
+        process.stdin.write("exit\r")
         assert (await process.wait()).exit_status == 1
