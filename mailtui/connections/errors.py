@@ -16,8 +16,8 @@ class SourceError(Exception):
 
 
 class ToolMissing(SourceError):
-    """The target does not have the program that was asked for: not an error of the target."""
+    """The target does not have (or not use) what was asked for: not an error of the target."""
 
-    def __init__(self, tool: str, host: str) -> None:
-        super().__init__("missing-tool", f"{tool} is not on {host}")
+    def __init__(self, tool: str, host: str, message: str = "") -> None:
+        super().__init__("missing-tool", message or f"{tool} is not on {host}")
         self.tool = tool

@@ -176,9 +176,7 @@ class SshRunner:
             async with asyncio.timeout(timeout):
                 yield
         except TimeoutError:
-            raise SourceError(
-                "timeout", f"{self.name}: no answer over SSH within {timeout:g} s"
-            ) from None
+            raise SourceError("timeout", self._late(timeout)) from None
         except SourceError:
             raise
         except Exception as error:
@@ -186,6 +184,11 @@ class SshRunner:
             if translated is None:
                 raise
             raise translated from None
+
+    def _late(self, timeout: float) -> str:
+        if self._connection is None:
+            return f"{self.name}: SSH connect timed out after {timeout:g} s"
+        return f"{self.name}: no answer over SSH within {timeout:g} s"
 
     def _forget(self, connection: asyncssh.SSHClientConnection) -> None:
         if self._connection is connection:

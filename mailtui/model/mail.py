@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class QueueListing(msgspec.Struct, frozen=True):
-    """What one host's `postqueue -j` said in one read; not a transaction (hazards of a busy queue)."""
+    """What one host's `postqueue -j` said in one read; of a busy queue it is no transaction."""
 
     messages: tuple[Message, ...]
     total: int
@@ -53,6 +53,8 @@ class QueueListing(msgspec.Struct, frozen=True):
     """Messages by queue name, all of those seen."""
     malformed: int = 0
     """Lines that were not a JSON object of a message."""
+    notes: tuple[str, ...] = ()
+    """What postqueue warned of, as sentences: that the mail system is down, for one."""
 
     @property
     def truncated(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from mailtui.config.base import Duration, HostSource, Strict
@@ -20,12 +22,14 @@ class Role(Strict):
     """What a host with this role runs."""
 
     units: tuple[str, ...] = ()
+    """systemd units; `a.service|b.service` is the one of these that the host has."""
     certificates: tuple[Served, ...] = ()
 
 
 ROLES: dict[str, Role] = {
     "mx": Role(
-        units=("postfix@-.service", "fail2ban.service"),
+        # Debian 12 runs the instance, Debian 13 the service itself
+        units=("postfix@-.service|postfix.service", "fail2ban.service"),
         certificates=(Served(port=25, service="smtp", starttls="smtp"),),
     ),
     "submission": Role(certificates=(Served(port=465, service="submissions"),)),
@@ -61,8 +65,29 @@ class Settings(HostSource):
         "efivarfs",
         "ramfs",
         "overlay",
+        "iso9660",
+        "erofs",
+        "autofs",
+        "fuse.lxcfs",
+        "fuse.snapfuse",
     )
+    """Types that are no place to store mail; a root file system is shown whatever its type is."""
 
     def role(self, name: str) -> Role:
         """The role called `name`; an unknown one asks for nothing."""
         return self.roles.get(name) or ROLES.get(name) or Role()
+
+    def units(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """The units that hosts with these roles run, each once."""
+        return tuple(dict.fromkeys(unit for name in roles for unit in self.role(name).units))
+
+    def certificates(self, roles: Iterable[str]) -> tuple[Served, ...]:
+        """The ports whose certificates are checked on hosts with these roles, each once."""
+        served = [one for name in roles for one in self.role(name).certificates]
+        return tuple({one.port: one for one in served}.values())
+
+    def runs(self, roles: Iterable[str], unit: str) -> bool:
+        """True if a host with these roles runs a unit whose name begins with `unit`."""
+        return any(
+            name.startswith(unit) for names in self.units(roles) for name in names.split("|")
+        )

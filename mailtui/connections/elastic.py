@@ -1,0 +1,135 @@
+"""Elasticsearch by the official asynchronous client: clean answers, errors that name the cause."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mailtui.connections import http_errors
+from mailtui.connections.clean import clean, clean_tree
+from mailtui.connections.credentials import reveal
+from mailtui.connections.errors import SourceError
+from mailtui.connections.tls import client_context
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
+
+    from mailtui.config.sources.elasticsearch import Settings
+
+NAME = "elasticsearch"
+
+
+class ElasticError(SourceError):
+    """A refused request: `status` of HTTP, `type` of the error, its reasons from the outermost."""
+
+    def __init__(self, base: SourceError, status: int, body: Any) -> None:
+        super().__init__(base.kind, base.message, base.hint)
+        self.status = status
+        self.reasons = tuple(_reasons(body))
+        """(type, reason), the cause last."""
+
+
+class ElasticClient:
+    """One client for everything that reads this cluster."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: AsyncElasticsearch | None = None
+
+    async def call(self, ask: Callable[[AsyncElasticsearch], Awaitable[Any]]) -> Any:
+        """The cleaned body of what `ask` answers.
+
+        Raises ElasticError (a status of 400 or more), SourceError (no usable answer).
+        """
+        client = await self._opened()
+        from elasticsearch import ApiError, UnsupportedProductError
+        from elasticsearch.exceptions import SerializationError, TransportError
+
+        settings = self._settings
+        url = ", ".join(settings.urls)
+        try:
+            answer = await ask(client)
+        except UnsupportedProductError:
+            raise SourceError(
+                "protocol",
+                f"{NAME}: {url} does not answer as Elasticsearch does",
+                "is it the right URL, or is a proxy or another product in between?",
+            ) from None
+        except ApiError as error:
+            raise _refused(error) from None
+        except SerializationError as error:
+            body = str(error.args[0] if error.args else "").encode()
+            raise http_errors.not_json(NAME, url, _html(body)) from None
+        except (TransportError, OSError) as error:
+            raise http_errors.of_exception(NAME, url, error, settings.timeout) from None
+        return clean_tree(answer.body)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    async def _opened(self) -> AsyncElasticsearch:
+        if self._client is None:
+            settings = self._settings
+            options: dict[str, Any] = {}
+            if settings.api_key is not None:
+                options["api_key"] = await reveal(settings.api_key)
+            elif settings.token is not None:
+                options["bearer_auth"] = await reveal(settings.token)
+            elif settings.username is not None and settings.password is not None:
+                options["basic_auth"] = (settings.username, await reveal(settings.password))
+            if any(url.startswith("https:") for url in settings.urls):
+                options["ssl_context"] = client_context(settings.tls)
+            from elasticsearch import AsyncElasticsearch, ElasticsearchWarning
+
+            # the client warns on stderr, which is the operator's screen
+            warnings.simplefilter("ignore", ElasticsearchWarning)
+            self._client = AsyncElasticsearch(
+                [_with_port(url) for url in settings.urls],
+                request_timeout=settings.timeout,
+                # no second try at the same node, but one at each further node
+                max_retries=len(settings.urls) - 1,
+                retry_on_timeout=False,
+                connections_per_node=4,
+                **options,
+            )
+        return self._client
+
+
+def _with_port(url: str) -> str:
+    """The client asks for a port in every URL."""
+    parts = urlsplit(url)
+    if parts.port is not None:
+        return url
+    port = 443 if parts.scheme == "https" else 80
+    return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+
+
+def _refused(error: Any) -> ElasticError:
+    body = error.body
+    data = body if isinstance(body, bytes | str) else json.dumps(body)
+    raw = data if isinstance(data, bytes) else data.encode()
+    base = http_errors.of_status(NAME, error.meta.status, error.meta.headers, raw)
+    return ElasticError(base, error.meta.status, clean_tree(body))
+
+
+def _reasons(body: Any) -> list[tuple[str, str]]:
+    """The chain of causes in an error's body, the root cause and then what caused that last."""
+    found: list[tuple[str, str]] = []
+    node = body.get("error") if isinstance(body, dict) else None
+    while isinstance(node, dict) and len(found) < 10:
+        found.append((str(node.get("type", "")), clean(str(node.get("reason") or ""))))
+        shards = node.get("failed_shards") or ()
+        first = shards[0].get("reason") if shards and isinstance(shards[0], dict) else None
+        node = node.get("caused_by") or first
+    return found
+
+
+def _html(text: bytes) -> bytes:
+    start = text.lower().find(b"<")
+    return text[start:] if start >= 0 else text or b"{"
