@@ -358,7 +358,7 @@ class Shell:
     @staticmethod
     def _tilde_ends(word: Word) -> bool:
         after = word[1] if len(word) > 1 else None
-        return after is None or (isinstance(after, Literal) and after.text == "/")
+        return after is None or (isinstance(after, Literal) and after.text.startswith("/"))
 
     def _match(self, field: list[tuple[str, bool]]) -> list[str]:
         text = "".join(part for part, _ in field)

@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass, field
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# runs without a meaning of their own; `=` ends one, so that an assignment's name is one literal
+_PLAIN = re.compile(r"[A-Za-z0-9_./:,%+@-]+")
+_PLAIN_QUOTED = re.compile(r'[^"\\$`]+')
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9?#$@*!-]")
 _OPERATORS = (
     "&&",
@@ -197,6 +200,11 @@ class _Parser:
         word: Word = []
         text = self.text
         while self.pos < len(text):
+            plain = _PLAIN.match(text, self.pos)
+            if plain:
+                word.append(Literal(plain.group(), False))
+                self.pos = plain.end()
+                continue
             char = text[self.pos]
             if char in " \t\n;&|()<>":
                 break
@@ -226,6 +234,11 @@ class _Parser:
         text = self.text
         word.append(Literal("", True))
         while self.pos < len(text):
+            plain = _PLAIN_QUOTED.match(text, self.pos)
+            if plain:
+                word.append(Literal(plain.group(), True))
+                self.pos = plain.end()
+                continue
             char = text[self.pos]
             if char == '"':
                 self.pos += 1
@@ -238,7 +251,7 @@ class _Parser:
                 word.append(self._dollar(True))
             elif char == "`":
                 raise ShellSyntaxError("` is not supported by this sandbox: use $( )")
-            else:
+            else:  # a backslash before an ordinary character
                 word.append(Literal(char, True))
                 self.pos += 1
         raise ShellSyntaxError("Unterminated quoted string")
@@ -427,7 +440,7 @@ class _Parser:
             match = re.match(r"([A-Za-z_][A-Za-z0-9_]*)=", token.text)
             self.take()
             if match and not command.words:
-                command.assignments.append((match.group(1), token.word[len(match.group()) :]))
+                command.assignments.append((match.group(1), token.word[2:]))
             else:
                 command.words.append(token.word)
         if not (command.words or command.assignments or command.redirects):
