@@ -48,4 +48,8 @@ class SearchReport(msgspec.Struct, frozen=True):
     """Share of the disk at which indices turn read-only, 0 to 1."""
     newest_audit: float | None = None
     """Epoch seconds of the newest audit event; None if there is none or it was not asked."""
+    audit_events: int | None = None
+    audit_failures: int | None = None
+    """Audit events in the last `audit_window` seconds, and those of outcome `failure`."""
+    audit_window: float = 600.0
     notes: tuple[str, ...] = ()

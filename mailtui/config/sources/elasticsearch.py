@@ -33,6 +33,10 @@ class Audit(Strict):
     """Time between reads of the live tail."""
     limit: int = Field(default=5000, ge=100)
     """Events kept on screen."""
+    overlap: Duration = 10.0
+    """How late an event may become visible (shipping, index refresh) and still reach the tail."""
+    failures_window: Duration = 600.0
+    """Time over which the overview counts events and failures."""
     silent_after: Duration = 300.0
     """With no event for this long, the audit trail counts as silent."""
 
