@@ -60,7 +60,9 @@ class ConsoleApp(App[int]):
         _key("quit", "q,ctrl+q", "leave", "Quit", "End the console"),
     ]
 
-    def __init__(self, loading: Loading | None, *, start: str = "overview", where: str = "") -> None:
+    def __init__(
+        self, loading: Loading | None, *, start: str = "overview", where: str = ""
+    ) -> None:
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
@@ -110,7 +112,7 @@ class ConsoleApp(App[int]):
         except Exception as error:
             self.call_soon(self._failed_to_load, error)
         else:
-            self.call_soon(self._attach, settings, platform)
+            self.call_soon(self._loaded, settings, platform)
 
     def call_soon(self, function: Any, *args: Any) -> None:
         """Call on the console's thread, from any other; nobody waits for it."""
@@ -123,7 +125,7 @@ class ConsoleApp(App[int]):
 
         self.push_screen(Trouble(error))
 
-    def _attach(self, settings: Settings, platform: Platform) -> None:
+    def _loaded(self, settings: Settings, platform: Platform) -> None:
         self.settings = settings
         self.glyphs = for_terminal(settings.ui.ascii)
         self.attach(platform)
@@ -134,7 +136,7 @@ class ConsoleApp(App[int]):
         self.platform = platform
         self.problems, self._problems_at = [], -1
         platform.state.listen(self._state_changed)
-        self._flush()
+        self._show_changes()
 
     async def load_from(self, loading: Loading) -> None:
         """Leave the welcome screen for a platform."""
@@ -179,9 +181,9 @@ class ConsoleApp(App[int]):
     def _state_changed(self, key: Key) -> None:
         if not self._flushing:
             self._flushing = True
-            self.set_timer(FLUSH, self._flush)
+            self.set_timer(FLUSH, self._show_changes)
 
-    def _flush(self) -> None:
+    def _show_changes(self) -> None:
         self._flushing = False
         platform = self.platform
         if platform is None or not self.is_running:
@@ -236,9 +238,7 @@ class ConsoleApp(App[int]):
                 time=now,
             )
         context = platform.context
-        readings = [
-            r for r in platform.state.all() if not view.SOURCES or r.source in view.SOURCES
-        ]
+        readings = [r for r in platform.state.all() if not view.SOURCES or r.source in view.SOURCES]
         fresh = summarise(readings, now)
         counts = {"critical": 0, "warning": 0, "unknown": 0}
         for problem in self.problems:
@@ -293,13 +293,13 @@ class ConsoleApp(App[int]):
         """Show a screen."""
         self.go_to(name)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Take off the filter of the list; if it has none, go to the screen before."""
         view = self.view
         if view is None or self.screen is not view or view.clear_filter():
             return
         if self._trail:
-            self.run_worker(self._open(self._trail.pop()))
+            await self._open(self._trail.pop())
 
     def action_command(self) -> None:
         """Open the prompt for a command."""

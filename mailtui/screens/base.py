@@ -12,6 +12,7 @@ from textual.screen import Screen
 from mailtui.model.where import WhereError, compile_where
 from mailtui.model.where_complete import complete_where
 from mailtui.screens import ORDER
+from mailtui.widgets import table_messages
 from mailtui.widgets.footline import FootKey, FootLine
 from mailtui.widgets.panel import TablePanel
 from mailtui.widgets.prompt import Prompt
@@ -211,7 +212,7 @@ class ConsoleScreen(Screen[None]):
             await self.run_action(event.key.action)
 
     @on(RowTable.CursorRowVanished)
-    def _row_vanished(self, event: RowTable.CursorRowVanished) -> None:
+    def _row_vanished(self, event: table_messages.CursorRowVanished) -> None:
         self.notify("the row under the cursor is gone; the cursor is on the next one")
 
     def number_of(self) -> int:

@@ -100,8 +100,15 @@ def commands(app: ConsoleApp) -> list[Command]:
             _theme,
             lambda app: sorted(app.available_themes),
         ),
-        Command("help", "help", "keys, commands and the filter language", _action(lambda a: a.action_help())),
-        Command("back", "back", "to the screen before", _action(lambda a: a.action_back())),
+        Command(
+            "help",
+            "help",
+            "keys, commands and the filter language",
+            _action(lambda a: a.action_help()),
+        ),
+        Command(
+            "back", "back", "to the screen before", _action(lambda a: a.call_next(a.action_back))
+        ),
         Command("quit", "quit", "end the console", _action(lambda a: a.leave(0))),
     ]
 

@@ -29,11 +29,11 @@ class Contexts(ModalScreen[None]):
 
     def __init__(self, app: ConsoleApp) -> None:
         super().__init__()
-        self._console = app
+        self._owner = app
 
     def compose(self) -> ComposeResult:
         """One line a context."""
-        settings, platform = self._console.settings, self._console.platform
+        settings, platform = self._owner.settings, self._owner.platform
         assert settings is not None
         options = OptionList()
         options.border_title = "work on"
@@ -53,4 +53,4 @@ class Contexts(ModalScreen[None]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss()
         if event.option_id is not None:
-            self._console.switch_context(event.option_id)
+            self._owner.switch_context(event.option_id)

@@ -13,6 +13,7 @@ from mailtui.model.problem import Problem
 from mailtui.resources import flow
 from mailtui.resources.problems import RESOURCE
 from mailtui.screens.base import ConsoleScreen
+from mailtui.widgets import table_messages
 from mailtui.widgets.flow_board import FlowBoard
 from mailtui.widgets.footline import FootKey
 from mailtui.widgets.heading import Heading
@@ -121,7 +122,7 @@ class View(ConsoleScreen):
         self.update_foot()
 
     @on(RowTable.Selected)
-    def _selected(self, event: RowTable.Selected) -> None:
+    def _selected(self, event: table_messages.Selected) -> None:
         problem = event.row
         if error := self.console_app.go_to(problem.screen, problem.where):
             self.notify(error, severity="warning", markup=False)

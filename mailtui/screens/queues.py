@@ -1,0 +1,164 @@
+"""Postfix's queues: groups on the left, the messages in them on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical
+from textual.widgets import Static
+
+from mailtui.model import clock
+from mailtui.model import format as fmt
+from mailtui.model.groups import BY, By, Group
+from mailtui.model.mail import Message, QueueListing
+from mailtui.resources import groups, messages
+from mailtui.screens.base import ConsoleScreen
+from mailtui.widgets import table_messages
+from mailtui.widgets.footline import FootKey
+from mailtui.widgets.panel import TablePanel
+from mailtui.widgets.table import RowTable
+
+QUEUES = ("deferred", "active", "hold", "incoming", "maildrop", "corrupt")
+
+
+class View(ConsoleScreen):
+    """Every message of every host, by what they have in common."""
+
+    NAME = "queues"
+    HEADING = "Queues"
+    SOURCES = ("postfix",)
+    CSS = """
+    View #queue-body { layout: horizontal; height: 1fr; }
+    View #groups { width: 2fr; max-width: 64; border-right: solid $panel; }
+    View #messages-side { width: 3fr; }
+    View #reason { height: 3; padding: 0 1; color: $text-muted; border-top: solid $panel; }
+    View.narrow #queue-body { layout: vertical; }
+    View.narrow #groups { width: 100%; max-width: 100%; height: 2fr; border-right: none; }
+    View.narrow #messages-side { width: 100%; height: 3fr; }
+    View.short #reason { display: none; }
+    """
+    BINDINGS = [
+        Binding("b", "group_by(1)", "Group by", tooltip="Group by the next: " + ", ".join(BY)),
+        Binding("B", "group_by(-1)", "Group back", tooltip="Group by the one before"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by: By = "destination"
+        self._messages: list[Message] = []
+        self._group: Group | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Groups, messages, the reason of the message under the cursor."""
+        with Container(id="queue-body"):
+            yield TablePanel(groups.resource(self._by), id="groups")
+            with Vertical(id="messages-side"):
+                yield TablePanel(messages.RESOURCE, "messages", id="messages")
+                yield Static(id="reason", markup=False)
+
+    def on_resize(self) -> None:
+        """Side by side where there is room."""
+        self.set_class(self.size.width < 110, "narrow")
+        self.set_class(self.size.height < 20, "short")
+
+    @property
+    def main_panel(self) -> TablePanel:
+        """A problem's filter is for the messages."""
+        return self.query_one("#messages", TablePanel)
+
+    @property
+    def _group_panel(self) -> TablePanel:
+        return self.query_one("#groups", TablePanel)
+
+    def lead_in(self, where: str) -> None:
+        """All messages, filtered."""
+        self._group_panel.table.move_cursor(0)
+        super().lead_in(where)
+
+    def data_changed(self) -> None:
+        """Group the messages anew."""
+        platform = self.console_app.platform
+        if platform is None:
+            return
+        state = platform.state
+        readings = state.of("postfix")
+        self._messages = messages.rows(state)
+        more = messages.more(state)
+        self._group_panel.show(
+            groups.rows(self._messages, self._by, clock.now()),
+            readings,
+            detail=_counts(state.values("postfix", QueueListing)),
+        )
+        self._show_members(more=bool(more))
+        self.update_foot()
+
+    def _show_members(self, *, more: bool | None = None) -> None:
+        platform = self.console_app.platform
+        if platform is None:
+            return
+        if more is None:
+            more = bool(messages.more(platform.state))
+        row = self._group_panel.table.row
+        self._group = row if isinstance(row, Group) else None
+        inside = groups.members(self._messages, self._group, clock.now())
+        named = self._group is not None and self._group.by != groups.ALL
+        detail = f"of {self._group.name}" if named and self._group is not None else ""
+        self.main_panel.show(inside, platform.state.of("postfix"), more=more, detail=detail)
+
+    def action_group_by(self, step: int) -> None:
+        """Group by something else."""
+        at = (BY.index(self._by) + step) % len(BY)
+        self._by = BY[at]  # type: ignore[assignment]
+        panel = self._group_panel
+        panel.table.set_resource(groups.resource(self._by))
+        panel.caption.heading = f"by {self._by}"
+        self.data_changed()
+
+    @on(RowTable.Highlighted)
+    def _highlighted(self, event: table_messages.Highlighted) -> None:
+        if event.table is self._group_panel.table:
+            self._show_members()
+        else:
+            self._show_reason(event.row)
+        self.update_foot()
+
+    def _show_reason(self, row: Any) -> None:
+        text = Text()
+        if isinstance(row, Message):
+            first = row.recipients[0] if row.recipients else None
+            said = first.delay_reason if first is not None else ""
+            text.append(said or "no delivery attempt has delayed this message yet")
+        self.query_one("#reason", Static).update(text)
+
+    @on(RowTable.Selected)
+    def _selected(self, event: table_messages.Selected) -> None:
+        if isinstance(event.row, Group):
+            self.main_panel.table.focus()
+        elif isinstance(event.row, Message):
+            from mailtui.screens.message import MessageDetail
+
+            self.app.push_screen(MessageDetail(event.row))
+
+    def foot_keys(self) -> Iterable[FootKey]:
+        """What Enter opens depends on the list in focus."""
+        enter = self.console_app.glyphs.enter
+        in_groups = self.table is self._group_panel.table
+        yield FootKey(enter, "messages" if in_groups else "message", "select_row")
+        yield FootKey("b", "group by", "group_by(1)")
+        yield FootKey("space", "mark")
+        yield FootKey("s", "sort")
+        yield FootKey("Tab", "other list", "app.focus_next")
+
+
+def _counts(listings: Iterable[tuple[str, QueueListing]]) -> str:
+    total: dict[str, int] = {}
+    for _, listing in listings:
+        for queue, count in listing.counts.items():
+            total[queue] = total.get(queue, 0) + count
+    shown = [name for name in QUEUES if total.get(name) or name in ("deferred", "active", "hold")]
+    return " · ".join(f"{name} {fmt.count(total.get(name, 0))}" for name in shown) if total else ""
