@@ -1,4 +1,4 @@
-"""Text filters: cat, head, tail, wc, grep, cut, sort, uniq, tr. They stream line by line."""
+"""Text filters: cat, head, tail, wc, cut, sort, uniq. They stream line by line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Bytes:
         return data
 
 
-async def _open(context: Context, name: str, tool: str, operands: list[str]) -> Source | None:
+async def open_operand(context: Context, name: str, tool: str) -> Source | None:
     """A source for an operand; says so on standard error if there is none."""
     if name == "-":
         return context.stdin
@@ -48,7 +48,7 @@ async def cat(context: Context, argv: list[str]) -> int:
     _, operands = getopt.gnu_getopt(argv[1:], "u")
     status = 0
     for name in operands or ["-"]:
-        source = await _open(context, name, "cat", operands)
+        source = await open_operand(context, name, "cat")
         if source is None:
             status = 1
             continue
@@ -70,7 +70,7 @@ async def head(context: Context, argv: list[str]) -> int:
     given = dict(options)
     size = given.get("-c", given.get("--bytes"))
     left = _count(size or given.get("-n", given.get("--lines", "10")), "head")
-    source = await _open(context, operands[0] if operands else "-", "head", operands)
+    source = await open_operand(context, operands[0] if operands else "-", "head")
     if source is None:
         return 1
     if left == 0:
@@ -97,7 +97,7 @@ async def tail(context: Context, argv: list[str]) -> int:
         raise UsageError("more than one file is not supported by this sandbox")
     given = dict(options)
     number = given.get("-n", given.get("--lines", "10"))
-    source = await _open(context, operands[0] if operands else "-", "tail", operands)
+    source = await open_operand(context, operands[0] if operands else "-", "tail")
     if source is None:
         return 1
     output = Batched(context.stdout)
@@ -123,7 +123,7 @@ async def wc(context: Context, argv: list[str]) -> int:
     options, operands = getopt.gnu_getopt(argv[1:], "lwc", ["lines", "words", "bytes"])
     if len(operands) > 1:
         raise UsageError("more than one file is not supported by this sandbox")
-    source = await _open(context, operands[0] if operands else "-", "wc", operands)
+    source = await open_operand(context, operands[0] if operands else "-", "wc")
     if source is None:
         return 1
     counts = [0, 0, 0]
@@ -136,102 +136,6 @@ async def wc(context: Context, argv: list[str]) -> int:
     text = shown[0] if len(shown) == 1 else " ".join(n.rjust(7) for n in shown)
     await context.out(f"{text} {operands[0]}" if operands else text)
     return 0
-
-
-_CLASSES = {
-    "alpha": "A-Za-z", "digit": "0-9", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z",
-    "space": r"\s", "blank": " \t", "punct": re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
-    "xdigit": "A-Fa-f0-9",
-}  # fmt: skip
-
-
-def _pattern(text: str, extended: bool) -> str:
-    """A POSIX regular expression as Python's; basic ones have \\( \\) \\{ \\} \\| \\+ \\?."""
-    result: list[str] = []
-    position = 0
-    while position < len(text):
-        char = text[position]
-        if char == "[":
-            match = re.compile(r"\[\^?\]?(?:\[:\w+:\]|[^\]])*\]").match(text, position)
-            if not match:
-                raise UsageError("Unmatched [, [^, [:, [., or [=", 2)
-            body = re.sub(r"\[:(\w+):\]", lambda m: f"\0{m[1]}\0", match.group()[1:-1])
-            negated = body.startswith("^")
-            body = body[negated:].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-            body = re.sub("\0(\\w+)\0", lambda m: _CLASSES.get(m[1], ""), body)
-            result.append(f"[{'^' if negated else ''}{body}]")
-            position = match.end()
-        elif char == "\\" and position + 1 < len(text):
-            following = text[position + 1]
-            bare = not extended and following in "(){}|+?"
-            result.append(following if bare else "\\" + following)
-            position += 2
-        else:
-            literal = not extended and char in "(){}|+?"
-            first_star = not extended and char == "*" and not result
-            result.append("\\" + char if literal or first_star else char)
-            position += 1
-    return "".join(result)
-
-
-async def grep(context: Context, argv: list[str]) -> int:
-    """`grep [-EFivcqnowxm] PATTERN [FILE…]`; exit 0 found, 1 not found, 2 error."""
-    options, operands = getopt.gnu_getopt(
-        argv[1:], "EFGivcqnowxhm:e:as", ["color=", "line-buffered", "max-count=", "text"]
-    )
-    flags = {name for name, _ in options}
-    patterns = [value for name, value in options if name == "-e"]
-    if not patterns:
-        if not operands:
-            raise UsageError("usage: grep [OPTION]... PATTERNS [FILE]...", 2)
-        patterns = [operands.pop(0)]
-    try:
-        regex = _regex([p for text in patterns for p in text.split("\n")], flags)
-    except re.error as error:
-        raise UsageError(f"{error}", 2) from error
-    limit = next((int(v) for n, v in options if n in ("-m", "--max-count")), -1)
-    status, failed = 1, False
-    output = Batched(context.stdout)
-    for name in operands or ["-"]:
-        source = await _open(context, name, "grep", operands)
-        if source is None:
-            failed = True
-            continue
-        prefix = encode(f"{name}:") if len(operands) > 1 and "-h" not in flags else b""
-        found = 0
-        number = 0
-        async for line in lines(source):
-            number += 1
-            text = line.rstrip(b"\n")
-            if (regex.search(text) is None) != ("-v" in flags):
-                continue
-            found += 1
-            if "-q" in flags:
-                return 0
-            if "-c" not in flags:
-                head_ = prefix + (b"%d:" % number if "-n" in flags else b"")
-                parts = [m.group() for m in regex.finditer(text)] if "-o" in flags else [text]
-                for part in parts:
-                    await output.write(head_ + part + b"\n")
-            if found == limit:
-                break
-        if found:
-            status = 0
-        if "-c" in flags and "-q" not in flags:
-            await output.write(prefix + b"%d\n" % found)
-    await output.flush()
-    return 2 if failed else status
-
-
-def _regex(patterns: list[str], flags: set[str]) -> re.Pattern[bytes]:
-    extended = "-E" in flags
-    parts = [re.escape(p) if "-F" in flags else _pattern(p, extended) for p in patterns]
-    text = "|".join(f"(?:{p})" for p in parts)
-    if "-w" in flags:
-        text = rf"(?<!\w)(?:{text})(?!\w)"
-    if "-x" in flags:
-        text = rf"\A(?:{text})\Z"
-    return re.compile(encode(text), re.IGNORECASE if "-i" in flags else 0)
 
 
 def _ranges(text: str) -> list[tuple[int, int]]:
@@ -256,7 +160,7 @@ async def cut(context: Context, argv: list[str]) -> int:
     if wanted is None or len(operands) > 1:
         raise UsageError("you must specify a list of bytes, characters, or fields")
     ranges = _ranges(wanted)
-    source = await _open(context, operands[0] if operands else "-", "cut", operands)
+    source = await open_operand(context, operands[0] if operands else "-", "cut")
     if source is None:
         return 1
     output = Batched(context.stdout)
@@ -308,7 +212,7 @@ async def sort(context: Context, argv: list[str]) -> int:
 
     rows: list[bytes] = []
     for name in operands or ["-"]:
-        source = await _open(context, name, "sort", operands)
+        source = await open_operand(context, name, "sort")
         if source is None:
             return 2
         rows += [line.rstrip(b"\n") async for line in lines(source)]
@@ -345,7 +249,7 @@ async def uniq(context: Context, argv: list[str]) -> int:
     """`uniq [-cdu] [FILE]`."""
     options, operands = getopt.gnu_getopt(argv[1:], "cdu")
     flags = {name for name, _ in options}
-    source = await _open(context, operands[0] if operands else "-", "uniq", operands)
+    source = await open_operand(context, operands[0] if operands else "-", "uniq")
     if source is None:
         return 1
     output = Batched(context.stdout)
@@ -360,7 +264,6 @@ async def uniq(context: Context, argv: list[str]) -> int:
 COMMANDS: dict[str, Command] = {
     "/usr/bin/cat": cat,
     "/usr/bin/cut": cut,
-    "/usr/bin/grep": grep,
     "/usr/bin/head": head,
     "/usr/bin/sort": sort,
     "/usr/bin/tail": tail,

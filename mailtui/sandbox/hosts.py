@@ -9,7 +9,17 @@ import getopt
 import time
 from collections.abc import Callable, Mapping
 
-from mailtui.sandbox import df, fail2ban, filters, openssl, postfix, processes, systemctl
+from mailtui.sandbox import (
+    df,
+    fail2ban,
+    filters,
+    grep,
+    openssl,
+    postcat,
+    postfix,
+    processes,
+    systemctl,
+)
 from mailtui.sandbox.commands import Command, Context, Machine, UsageError
 from mailtui.sandbox.world import World
 from mailtui.sandbox.world.hosts import Host
@@ -24,6 +34,7 @@ def machine(world: World, name: str) -> Machine:
     host = world.hosts[name]
     commands: dict[str, Command] = {
         **filters.COMMANDS,
+        **grep.COMMANDS,
         **processes.COMMANDS,
         **systemctl.COMMANDS,
         **openssl.COMMANDS,
@@ -40,7 +51,7 @@ def machine(world: World, name: str) -> Machine:
         "/usr/bin/whoami": whoami,
     }
     if name in world.mail.spools:
-        commands |= postfix.COMMANDS
+        commands |= postfix.COMMANDS | postcat.COMMANDS
     if name in world.bans.hosts:
         commands |= fail2ban.COMMANDS
     return Machine(world, host, commands, files(world, host))

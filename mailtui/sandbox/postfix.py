@@ -1,4 +1,4 @@
-"""postqueue(1), mailq(1), postconf(1), postcat(1) and qshape(1) of Postfix 3.7 and 3.10."""
+"""postqueue(1), mailq(1) and postconf(1) of Postfix 3.7 and 3.10."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _BATCH = 200
 _MASTER = "postfix@-.service"
 
 
-def _spool(context: Context) -> Spool:
-    spool: Spool = context.machine.world.mail.spools[context.machine.host.name]
-    return spool
+def spool(context: Context) -> Spool:
+    """The queues of the host."""
+    found: Spool = context.machine.world.mail.spools[context.machine.host.name]
+    return found
 
 
 def _running(host: Host) -> bool:
@@ -30,9 +31,9 @@ def _running(host: Host) -> bool:
     return unit is None or unit.active == "active"
 
 
-def _messages(spool: Spool) -> Iterator[Message]:
+def _messages(queues: Spool) -> Iterator[Message]:
     # a copy of the references: the world moves on while a slow client reads
-    everything = list(spool.messages.values())
+    everything = list(queues.messages.values())
     for queue in _ORDER:
         for message in everything:
             if message.queue_name == queue:
@@ -108,23 +109,23 @@ def _listing(message: Message, first: bool) -> bytes:
     return b"".join(parts)
 
 
-async def _list_json(context: Context, spool: Spool) -> None:
+async def _list_json(context: Context, queues: Spool) -> None:
     output = Batched(context.stdout)
-    for index, message in enumerate(_messages(spool)):
+    for index, message in enumerate(_messages(queues)):
         await output.write(json_line(message))
         if index % _BATCH == _BATCH - 1:
             await asyncio.sleep(0)
     await output.flush()
 
 
-async def _list_plain(context: Context, spool: Spool) -> None:
-    if not spool.messages:
+async def _list_plain(context: Context, queues: Spool) -> None:
+    if not queues.messages:
         await context.out("Mail queue is empty")
         return
     output = Batched(context.stdout)
     await output.write(b"----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n")
     size = count = 0
-    for index, message in enumerate(_messages(spool)):
+    for index, message in enumerate(_messages(queues)):
         await output.write(_listing(message, index == 0))
         size += message.size
         count += 1
@@ -155,7 +156,7 @@ async def postqueue(context: Context, argv: list[str]) -> int:
                 await context.err(f"{name}: invalid option -- '{flag}'")
             await context.err(f"{name}: fatal: {_USAGE}")
         return 1 if words[:1] and words[0] in ("-f", "-i", "-s") else 64
-    spool = _spool(context)
+    queues = spool(context)
     if not _running(context.machine.host):
         cause = "(Connect to the Postfix showq service: Connection refused)"
         if context.user != "root":
@@ -167,9 +168,9 @@ async def postqueue(context: Context, argv: list[str]) -> int:
             f"{name}: warning: Mail system is down -- accessing queue directly {cause}"
         )
     if words == ["-j"]:
-        await _list_json(context, spool)
+        await _list_json(context, queues)
     else:
-        await _list_plain(context, spool)
+        await _list_plain(context, queues)
     return 0
 
 
@@ -230,138 +231,8 @@ async def postconf(context: Context, argv: list[str]) -> int:
     return 0
 
 
-# -- postcat
-
-_DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
-
-
-def _directory(queue_id: str) -> str:
-    """The hashed subdirectory of a long queue ID: first hex digit of its microseconds."""
-    microseconds = 0
-    for char in queue_id.partition("z")[0][-4:]:
-        microseconds = microseconds * 52 + max(0, _DIGITS.find(char))
-    return f"{microseconds:05X}"[0]
-
-
-def _envelope(message: Message, host: Host) -> bytes:
-    when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(message.arrival_time))
-    lines = [
-        f"message_size: {message.size:>15} {687:>15} {len(message.recipients):>15} {0:>15} "
-        f"{message.size:>15} {2:>15}",
-        f"message_arrival_time: {when}",
-        f"create_time: {when}",
-        f"named_attribute: log_ident={message.queue_id}",
-        "named_attribute: rewrite_context=remote",
-    ]
-    if message.sasl_username:
-        lines += [
-            "named_attribute: sasl_method=PLAIN",
-            f"named_attribute: sasl_username={message.sasl_username}",
-        ]
-    lines += [f"sender: {message.sender}", "named_attribute: log_protocol_name=ESMTP"]
-    lines.append(f"named_attribute: server_address={host.address}")
-    for recipient in message.recipients:
-        lines += [
-            f"named_attribute: dsn_orig_rcpt=rfc822;{recipient.address}",
-            f"original_recipient: {recipient.address}",
-            f"recipient: {recipient.address}",
-        ]
-    return encode("".join(line + "\n" for line in lines))
-
-
-def _headers(message: Message, host: Host) -> bytes:
-    when = time.strftime("%a, %d %b %Y %H:%M:%S +0000 (UTC)", time.gmtime(message.arrival_time))
-    first = message.recipients[0].address if message.recipients else "undisclosed-recipients:;"
-    return encode(
-        f"Received: by {host.fqdn} (Postfix)\n\tid {message.queue_id}; {when}\n"
-        f"From: <{message.sender}>\nTo: {first}\nSubject: {message.subject}\n"
-        f"Message-ID: <{message.queue_id}@{host.fqdn}>\n"
-        "Content-Type: text/plain; charset=utf-8\n"
-    )
-
-
-async def postcat(context: Context, argv: list[str]) -> int:
-    """`postcat -q[e][b][h] QUEUE_ID`: root only."""
-    name = argv[0]
-    flags = "".join(w[1:] for w in argv[1:] if w.startswith("-"))
-    operands = [w for w in argv[1:] if not w.startswith("-")]
-    if "q" not in flags or set(flags) - set("qebhv") or len(operands) != 1:
-        raise UsageError("only `postcat -q[ebh] QUEUE_ID` is supported by this sandbox")
-    queue_id = operands[0]
-    if not queue_id.isalnum():
-        await context.err(f"{name}: fatal: bad mail queue ID: {queue_id}")
-        return 1
-    message = _spool(context).messages.get(queue_id)
-    if context.user != "root" or message is None:
-        why = "Permission denied" if context.user != "root" else "No such file or directory"
-        await context.err(f"{name}: fatal: open queue file {queue_id}: {why}")
-        return 1
-    host: Host = context.machine.host
-    path = f"{message.queue_name}/{_directory(queue_id)}/{queue_id}"
-    everything = not set(flags) & set("ebh")
-    envelope = everything or "e" in flags
-    parts = []
-    if envelope:
-        parts += [f"*** ENVELOPE RECORDS {path} ***\n".encode(), _envelope(message, host)]
-        parts.append(f"*** MESSAGE CONTENTS {path} ***\n".encode())
-    if everything or "h" in flags:
-        parts.append(_headers(message, host))
-    if everything or ("b" in flags and "h" in flags):
-        parts.append(b"\n")
-    if everything or "b" in flags:
-        parts.append(b"(the body of a simulated message)\n")
-    if envelope:
-        parts.append(f"*** HEADER EXTRACTED {path} ***\n*** MESSAGE FILE END {path} ***\n".encode())
-    await context.stdout.write(b"".join(parts))
-    return 0
-
-
-# -- qshape
-
-_BUCKETS = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
-
-
-async def qshape(context: Context, argv: list[str]) -> int:
-    """`qshape [-s] [QUEUE…]`: recipients (senders) by domain and age in minutes."""
-    by_sender = "-s" in argv[1:]
-    names = [w for w in argv[1:] if not w.startswith("-")] or ["incoming", "active"]
-    if {w for w in argv[1:] if w.startswith("-")} - {"-s"}:
-        raise UsageError("only -s is supported by this sandbox")
-    if context.user != "root":
-        raise UsageError("Permission denied: the queue directories are for root")
-    now = context.machine.world.now
-    table: dict[str, list[int]] = {}
-    total = [0] * 11
-    for message in list(_spool(context).messages.values()):
-        if message.queue_name not in names:
-            continue
-        minutes = (now - message.arrival_time) / 60
-        column = 1 + next((i for i, limit in enumerate(_BUCKETS) if minutes < limit), 9)
-        addresses = [message.sender] if by_sender else [r.address for r in message.recipients]
-        for address in addresses:
-            row = table.setdefault(address.rpartition("@")[2].lower() or "MAILER-DAEMON", [0] * 11)
-            for cells in (row, total):
-                cells[0] += 1
-                cells[column] += 1
-    heads = ["T", *map(str, _BUCKETS), f"{_BUCKETS[-1]}+"]
-    widths = [max(len(head), len(str(n))) for head, n in zip(heads, total, strict=True)]
-    left = max(10, 80 - sum(width + 1 for width in widths))
-
-    def line(name: str, cells: list[str]) -> bytes:
-        text = " ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
-        return encode(name)[-left:].rjust(left) + encode(f" {text}\n")
-
-    output = [line("", heads), line("TOTAL", [str(n) for n in total])]
-    for name, row in sorted(table.items(), key=lambda item: -item[1][0]):
-        output.append(line(name, [str(n) for n in row]))
-    await context.stdout.write(b"".join(output))
-    return 0
-
-
 COMMANDS: dict[str, Command] = {
     "/usr/bin/mailq": mailq,
-    "/usr/sbin/postcat": postcat,
     "/usr/sbin/postconf": postconf,
     "/usr/sbin/postqueue": postqueue,
-    "/usr/sbin/qshape": qshape,
 }

@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 from mailtui.sandbox.commands import ROOT_PATH, Command, Context, UsageError
 from mailtui.sandbox.printf import echo, printf
+from mailtui.sandbox.streams import lines
 
 _DURATION = re.compile(r"(\d*\.?\d+)([smhd]?)")
 _SCALE = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-async def _shell(context: Context, argv: list[str]) -> int:
-    from mailtui.sandbox.shell import run_shell
+async def shell(context: Context, argv: list[str]) -> int:
+    """`sh -c SCRIPT [name arg…]`, or a script on standard input."""
+    from mailtui.sandbox.shell import Shell
 
-    return await run_shell(context, argv)
+    context = replace(context, shell_name=argv[0])
+    arguments = argv[1:]
+    errexit = False
+    while arguments and arguments[0].startswith("-") and arguments[0] not in ("-", "--"):
+        flags = arguments.pop(0)[1:]
+        unknown = set(flags) - set("celis")
+        if unknown:
+            await context.err(f"{argv[0]}: 0: Illegal option -{unknown.pop()}")
+            return 2
+        errexit = errexit or "e" in flags
+        if "c" in flags:
+            if not arguments:
+                await context.err(f"{argv[0]}: 0: -c requires an argument")
+                return 2
+            script, positional = arguments[0], arguments[1:]
+            break
+    else:
+        if arguments:
+            await context.err(f"{argv[0]}: 0: cannot open {arguments[0]}: No such file")
+            return 2
+        script = b"".join([line async for line in lines(context.stdin)]).decode(
+            "utf-8", "surrogateescape"
+        )
+        positional = []
+    if positional:
+        context = replace(context, shell_name=positional[0])
+    child = Shell(context, positional)
+    child.errexit = errexit
+    return await child.run(script)
 
 
 async def _run(context: Context, argv: list[str], tool: str, **changes: object) -> int:
@@ -156,15 +187,15 @@ async def _status(status: int) -> int:
 
 
 COMMANDS: dict[str, Command] = {
-    "/usr/bin/bash": _shell,
-    "/usr/bin/dash": _shell,
+    "/usr/bin/bash": shell,
+    "/usr/bin/dash": shell,
     "/usr/bin/echo": echo,
     "/usr/bin/env": env,
     "/usr/bin/false": lambda context, argv: _status(1),
     "/usr/bin/ionice": nice,
     "/usr/bin/nice": nice,
     "/usr/bin/printf": printf,
-    "/usr/bin/sh": _shell,
+    "/usr/bin/sh": shell,
     "/usr/bin/sleep": sleep,
     "/usr/bin/sudo": sudo,
     "/usr/bin/timeout": timeout,

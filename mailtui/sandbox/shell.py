@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from mailtui.sandbox import shell_builtins
 from mailtui.sandbox.commands import USER_PATH, Context, Exit, run_command
-from mailtui.sandbox.shell_syntax import (
+from mailtui.sandbox.shell_syntax import ShellSyntaxError, parse
+from mailtui.sandbox.shell_tree import (
     AndOr,
     Command,
     For,
@@ -19,13 +20,11 @@ from mailtui.sandbox.shell_syntax import (
     Parameter,
     Pipeline,
     Redirect,
-    ShellSyntaxError,
     Simple,
     Substitution,
     Word,
-    parse,
 )
-from mailtui.sandbox.streams import Collected, Null, Pipe, Sink, Source, lines
+from mailtui.sandbox.streams import Collected, Null, Pipe, Sink, Source
 
 
 class _Failed(Exception):
@@ -375,36 +374,3 @@ class Shell:
             if path.count("/") == depth and fnmatch.fnmatchcase(path, pattern)
         )
         return found or [text]
-
-
-async def run_shell(context: Context, argv: list[str]) -> int:
-    """`sh -c SCRIPT [name arg…]`, or a script on standard input."""
-    context = replace(context, shell_name=argv[0])
-    arguments = argv[1:]
-    errexit = False
-    while arguments and arguments[0].startswith("-") and arguments[0] not in ("-", "--"):
-        flags = arguments.pop(0)[1:]
-        unknown = set(flags) - set("celis")
-        if unknown:
-            await context.err(f"{argv[0]}: 0: Illegal option -{unknown.pop()}")
-            return 2
-        errexit = errexit or "e" in flags
-        if "c" in flags:
-            if not arguments:
-                await context.err(f"{argv[0]}: 0: -c requires an argument")
-                return 2
-            script, positional = arguments[0], arguments[1:]
-            break
-    else:
-        if arguments:
-            await context.err(f"{argv[0]}: 0: cannot open {arguments[0]}: No such file")
-            return 2
-        script = b"".join([line async for line in lines(context.stdin)]).decode(
-            "utf-8", "surrogateescape"
-        )
-        positional = []
-    if positional:
-        context = replace(context, shell_name=positional[0])
-    shell = Shell(context, positional)
-    shell.errexit = errexit
-    return await shell.run(script)

@@ -10,6 +10,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from mailtui.sandbox.shell_tree import (
+    AndOr,
+    Command,
+    For,
+    Group,
+    If,
+    List,
+    Literal,
+    Parameter,
+    Pipeline,
+    Redirect,
+    Simple,
+    Substitution,
+    Word,
+)
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # runs without a meaning of their own; `=` ends one, so that an assignment's name is one literal
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,%+@-]+")
@@ -40,103 +56,6 @@ _CLOSERS = {"}", "then", "else", "elif", "fi", "do", "done"}
 
 class ShellSyntaxError(Exception):
     """The script is wrong, or uses what the sandbox does not support."""
-
-
-@dataclass(slots=True)
-class Literal:
-    """Text as it stands."""
-
-    text: str
-    quoted: bool
-
-
-@dataclass(slots=True)
-class Parameter:
-    """`$name`, `${name}` or `${name:-default}`."""
-
-    name: str
-    quoted: bool
-    default: Word | None = None
-    if_empty: bool = False
-
-
-@dataclass(slots=True)
-class Substitution:
-    """`$(list)`."""
-
-    body: List
-    quoted: bool
-
-
-Word = list[Literal | Parameter | Substitution]
-
-
-@dataclass(slots=True)
-class Redirect:
-    """`fd op word`."""
-
-    fd: int
-    op: str
-    target: Word
-
-
-@dataclass(slots=True)
-class Simple:
-    """Assignments, words and redirections."""
-
-    assignments: list[tuple[str, Word]] = field(default_factory=list)
-    words: list[Word] = field(default_factory=list)
-    redirects: list[Redirect] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Group:
-    """`{ list; }`, or `( list )` in a subshell."""
-
-    body: List
-    subshell: bool
-    redirects: list[Redirect] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class If:
-    """`if list; then list; [elif …] [else list;] fi`."""
-
-    branches: list[tuple[List, List]]
-    otherwise: List | None
-    redirects: list[Redirect] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class For:
-    """`for name in words; do list; done`."""
-
-    name: str
-    words: list[Word]
-    body: List
-    redirects: list[Redirect] = field(default_factory=list)
-
-
-Command = Simple | Group | If | For
-
-
-@dataclass(slots=True)
-class Pipeline:
-    """`[!] command | command …`."""
-
-    commands: list[Command]
-    negated: bool
-
-
-@dataclass(slots=True)
-class AndOr:
-    """A pipeline, then (`&&` or `||`, pipeline) pairs."""
-
-    first: Pipeline
-    rest: list[tuple[str, Pipeline]]
-
-
-List = list[AndOr]
 
 
 @dataclass(slots=True)

@@ -19,7 +19,8 @@ from mailtui.sandbox import hosts
 from mailtui.sandbox.commands import USER_PATH, Context, Machine
 from mailtui.sandbox.faults import HTML, Fault, Faults
 from mailtui.sandbox.shell import Shell
-from mailtui.sandbox.streams import CHUNK, Null, Sink, Source
+from mailtui.sandbox.ssh_channel import Input, Output, Process, as_bytes
+from mailtui.sandbox.streams import Null, Sink, Source
 
 if TYPE_CHECKING:
     from mailtui.sandbox.world import World
@@ -31,95 +32,6 @@ MAX_SESSIONS = 10
 
 _AT_ACCEPT = ("down", "hang", "html")
 _AFTER_FORK = ("500", "503")
-
-
-def _bytes(data: bytes | str) -> bytes:
-    return data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
-
-
-class _Process(asyncssh.SSHServerProcess[bytes]):
-    """Bytes; with a terminal text, which asyncssh's line editor needs."""
-
-    def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
-        self.channel.set_encoding("utf-8", "surrogateescape")
-        self._encoding = "utf-8"
-        return super().pty_requested(term_type, term_size, term_modes)
-
-
-class _Input:
-    """Standard input of a channel."""
-
-    def __init__(self, reader: asyncssh.SSHReader[bytes]) -> None:
-        self._reader = reader
-
-    async def read(self) -> bytes:
-        while True:
-            try:
-                return _bytes(await self._reader.read(65536))
-            except (asyncssh.TerminalSizeChanged, asyncssh.BreakReceived):
-                continue
-            except (asyncssh.SignalReceived, asyncssh.Error, OSError):
-                return b""
-
-
-class _Output:
-    """Standard output or error of a channel; `spoil` breaks it in the middle.
-
-    Small writes are gathered until the event loop turns: fewer packets.
-    """
-
-    def __init__(
-        self,
-        process: asyncssh.SSHServerProcess[bytes],
-        writer: asyncssh.SSHWriter[bytes],
-        spoil: Fault | None = None,
-    ) -> None:
-        self._process = process
-        self._writer = writer
-        self._spoil = spoil
-        self._held: list[bytes] = []
-        self._size = 0
-
-    async def write(self, data: bytes) -> None:
-        if self._process.channel.is_closing():
-            raise BrokenPipeError
-        if self._spoil is not None and len(data) > 1:
-            data = data[: len(data) // 2]
-        if not self._held:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._held.append(data)
-        self._size += len(data)
-        if self._spoil is not None:
-            await self._break()
-        elif self._size >= CHUNK // 2:
-            self.flush()
-            try:
-                await self._writer.drain()
-            except (asyncssh.Error, OSError) as error:
-                raise BrokenPipeError from error
-
-    def flush(self) -> None:
-        """Send what is held; what nobody reads any more is dropped."""
-        if not self._held:
-            return
-        data: Any = b"".join(self._held)
-        self._held.clear()
-        self._size = 0
-        if self._process.term_type is not None:
-            data = data.decode("utf-8", "surrogateescape")
-        with contextlib.suppress(asyncssh.Error, OSError):
-            self._writer.write(data)
-
-    async def _break(self) -> None:
-        assert self._spoil is not None
-        self.flush()
-        # let the half leave before the end
-        await asyncio.sleep(0.05)
-        if self._spoil.kind == "cut":
-            self._process.channel.get_connection().abort()
-        else:
-            self._process.exit(0)
-        raise BrokenPipeError
 
 
 class Server:
@@ -288,8 +200,8 @@ class Server:
             process.channel.get_connection().abort()
             raise BrokenPipeError
         spoil = fault if fault is not None and fault.kind in ("cut", "truncated") else None
-        output = _Output(process, process.stdout, spoil)
-        errors = _Output(process, process.stderr)
+        output = Output(process, process.stdout, spoil)
+        errors = Output(process, process.stderr)
         if fault is not None and fault.kind in _AFTER_FORK:
             await errors.write(b"-bash: fork: retry: Resource temporarily unavailable\n")
             errors.flush()
@@ -341,7 +253,7 @@ class Server:
             machine=self._machines[name],
             user=hosts.USER,
             env=env,
-            stdin=cast(Source, _Input(process.stdin)),
+            stdin=cast(Source, Input(process.stdin)),
             stdout=output,
             stderr=errors,
         )
@@ -373,7 +285,7 @@ class Server:
             if not line:
                 await context.out("")
                 return shell.status
-            text = _bytes(line).decode("utf-8", "surrogateescape").strip()
+            text = as_bytes(line).decode("utf-8", "surrogateescape").strip()
             self.world.tick()
             context.stdin = Null()
             if text in ("exit", "logout"):
@@ -429,7 +341,7 @@ class _Session(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
         if len(self._running) >= MAX_SESSIONS:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
-        return _Process(self._start, None, 3, False)
+        return Process(self._start, None, 3, False)
 
     async def _start(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()

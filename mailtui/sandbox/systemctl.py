@@ -197,8 +197,18 @@ async def _table(context: Context, shown: list[Unit], options: dict[str, Any]) -
             mark = "● " if bad else "  "
         cells = " ".join(text.ljust(w) for text, w in zip(row, widths, strict=False))
         await context.out(f"{mark}{cells} {row[4]}".rstrip())
-    if legend:
-        await context.out(f"\n{len(shown)} loaded units listed.")
+    if not legend:
+        return
+    filtered = options["states"] or options["all"]
+    more = "" if filtered else " Pass --all to see loaded but inactive units, too."
+    await context.out(
+        "\nLOAD   = Reflects whether the unit definition was properly loaded.\n"
+        "ACTIVE = The high-level unit activation state, i.e. generalization of SUB.\n"
+        "SUB    = The low-level unit activation state, values depend on unit type.\n"
+        f"{len(shown)} loaded units listed.{more}"
+    )
+    if more:
+        await context.out("To show all installed unit files use 'systemctl list-unit-files'.")
 
 
 async def _states(context: Context, names: list[str], options: dict[str, Any], verb: str) -> int:
@@ -296,7 +306,12 @@ async def systemctl(context: Context, argv: list[str]) -> int:
         case "is-enabled":
             found = _expand(context.machine.host, names)
             for unit in found:
-                await context.out("enabled" if unit.enabled else "disabled")
+                if unit.load == "not-found":
+                    await context.err(
+                        f"Failed to get unit file state for {unit.name}: No such file or directory"
+                    )
+                else:
+                    await context.out("enabled" if unit.enabled else "disabled")
             return 0 if all(unit.enabled for unit in found) else 1
         case "start" | "stop" | "restart" | "reload" | "enable" | "disable":
             raise UsageError(f"{verb} is not supported by this sandbox")
