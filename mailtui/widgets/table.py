@@ -24,10 +24,11 @@ from textual.actions import SkipAction
 from textual.strip import Strip
 
 from mailtui.widgets import table_messages
+from mailtui.widgets.glyphs import for_terminal
 from mailtui.widgets.table_core import TableCore
 from mailtui.widgets.table_keys import TABLE_BINDINGS, TABLE_CSS
 from mailtui.widgets.table_layout import GUTTER, clean, fit, lay_out
-from mailtui.widgets.table_paint import ASCII, UNICODE, Painter, RowState
+from mailtui.widgets.table_paint import Painter, RowState
 
 FOCUSING_CLICK = 0.5
 """Seconds after the focus came in which a click on the cursor's row does not open it."""
@@ -213,7 +214,7 @@ class RowTable(TableCore):
         if self._painter is None:
             width = self.scrollable_content_region.width
             slots, gap = lay_out(self.resource.columns, width)
-            glyphs = ASCII if self.ascii_only else UNICODE
+            glyphs = for_terminal(self.ascii_only)
             self._painter = Painter(slots, gap, width, glyphs, self._style)
         return self._painter
 

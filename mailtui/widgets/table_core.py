@@ -147,6 +147,16 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         return len(self._rows.view)
 
     @property
+    def shown_rows(self) -> list[Any]:
+        """The records in the list, in their order on the screen; not to be changed."""
+        return self._rows.view
+
+    def sample(self, most: int = 2_000) -> list[Any]:
+        """At most `most` of the loaded rows, evenly spread: for suggestions of values."""
+        rows = self._rows.now.rows
+        return rows[:: max(1, -(-len(rows) // most))]
+
+    @property
     def loaded(self) -> int:
         """Rows that were read."""
         return len(self._rows.now.rows)
@@ -235,7 +245,7 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         if moved.vanished and cause == "data" and old_row is not None and old_key is not None:
             self.vanished_key = old_key
             self.post_message(CursorRowVanished(self, old_key, old_row))
-        if self.row is not old_row:
+        if self.row != old_row:
             self._post_highlighted()
         self.post_message(Changed(self))
 
@@ -250,8 +260,11 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         for at in range(top, top + self.page):
             old = old_view[at] if at < len(old_view) else None
             new = view[at] if at < len(view) else None
-            if old is not new or at in (old_cursor, self._cursor):
+            if old != new or at in (old_cursor, self._cursor):
                 self.refresh_line(at + 1)
+
+    def watch_busy(self) -> None:
+        self.post_message(Changed(self))
 
     def repaint(self) -> None:
         """Paint the visible lines anew, as when texts that depend on the clock have changed."""

@@ -48,13 +48,12 @@ RowTable {
     & > .table--critical { color: $error; text-style: bold; }
     & > .table--warning { color: $text-warning; }
     & > .table--ok { color: $text-success; }
-    & > .table--accent { color: $text-primary; }
+    & > .table--accent { color: $text-accent; }
     & > .table--muted { color: $foreground 60%; }
     & > .table--stale { color: $foreground 80%; text-style: dim; }
     & > .table--empty { color: $foreground 70%; }
     &:dark {  /* the text- colours are so pale that 16 colours turn them to grey */
         & > .table--critical { color: $error-lighten-1; }
-        & > .table--warning { color: $warning; }
         & > .table--ok { color: $success; }
     }
     &:focus > .table--cursor {

@@ -12,12 +12,13 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mailtui.resources.base import Level
+from mailtui.widgets.glyphs import Glyphs
 from mailtui.widgets.table_layout import GUTTER, Slot, clean, fit
 
 
 @dataclass(frozen=True, slots=True)
-class Glyphs:
-    """The characters that carry state, so that it is never shown by colour alone."""
+class Signs:
+    """What the gutter and the head say without colour."""
 
     cursor: str = "▸"
     mark: str = "●"
@@ -25,22 +26,10 @@ class Glyphs:
     """A row that the open range covers."""
     ascending: str = "↑"
     descending: str = "↓"
-    ellipsis: str = "…"
-    critical: str = "✖"
-    warning: str = "▲"
-    ok: str = "●"
-    unknown: str = "?"
-    stale: str = "◌"
-
-    def of(self, level: Level) -> str:
-        """The glyph before a cell of this level, or nothing."""
-        if level in ("critical", "warning", "ok", "unknown", "stale"):
-            return str(getattr(self, level))
-        return ""
 
 
-UNICODE = Glyphs()
-ASCII = Glyphs(">", "*", "+", "^", "v", "~", "X", "!", "o", "?", "-")
+UNICODE_SIGNS = Signs()
+ASCII_SIGNS = Signs(">", "*", "=", "^", "v")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +49,18 @@ class Painter:
     """
 
     def __init__(
-        self, slots: list[Slot], gap: int, width: int, glyphs: Glyphs, style: Callable[[str], Style]
+        self,
+        slots: list[Slot],
+        gap: int,
+        width: int,
+        glyphs: Glyphs,
+        style: Callable[[str], Style],
     ) -> None:
         self.slots = slots
         self.gap = gap
         self.width = width
         self.glyphs = glyphs
+        self.signs = ASCII_SIGNS if glyphs.ascii else UNICODE_SIGNS
         self._style = style
         self._styles: dict[tuple[RowState, Level], Style] = {}
 
@@ -73,7 +68,7 @@ class Painter:
         """The head, with a glyph at the column `sort`."""
         style = self._style("head")
         sorted_style = style + Style(underline=True)
-        glyph = self.glyphs.descending if reverse else self.glyphs.ascending
+        glyph = self.signs.descending if reverse else self.signs.ascending
         busy_glyph = self.glyphs.ellipsis if busy else " "
         segments = [Segment(busy_glyph + " " * (GUTTER - 1), style)]
         for slot in self.slots:
@@ -94,8 +89,9 @@ class Painter:
         """One row. A cell that is never truncated may take room from the cells after it."""
         base = self._row_style(state, "")
         glyphs = self.glyphs
-        mark = glyphs.mark if state.marked else glyphs.ranged if state.ranged else " "
-        gutter = (glyphs.cursor if state.cursor else " ") + mark + " "
+        signs = self.signs
+        mark = signs.mark if state.marked else signs.ranged if state.ranged else " "
+        gutter = (signs.cursor if state.cursor else " ") + mark + " "
         segments = [Segment(gutter, base)]
         gap = Segment(" " * self.gap, base)
         debt = 0
@@ -107,7 +103,7 @@ class Painter:
             if debt:
                 paid = min(debt, max(0, width - 1))
                 debt, width = debt - paid, width - paid
-            glyph = glyphs.of(level)
+            glyph = glyphs.of(level).strip()
             if glyph and not text.startswith(glyph) and cell_len(text) + 2 <= width:
                 text = f"{glyph} {text}"
             cell = fit(text, width, column.align, column.truncate, glyphs.ellipsis)

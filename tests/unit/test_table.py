@@ -484,3 +484,33 @@ async def test_resizing_keeps_the_cursor_visible() -> None:
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         assert any(line.startswith("▸  k000020") for line in painted(table))
+
+
+async def test_sample_is_spread_over_all_that_is_loaded() -> None:
+    async with shown(items(100)) as (_, table, _p):
+        assert [row.n for row in table.sample(4)] == [0, 25, 50, 75]
+        assert len(table.sample(99)) == 50
+        assert table.sample() == items(100)
+        table.sort_by("n", reverse=True)
+        assert table.shown_rows[0].n == 99
+
+
+async def test_a_poll_repaints_and_reports_only_what_differs() -> None:
+    async with shown(items(8)) as (app, table, pilot):
+        app.posted.clear()
+        lines: list[int] = []
+        refresh_line = table.refresh_line
+
+        def recorded(y: int) -> None:
+            lines.append(y)
+            refresh_line(y)
+
+        table.refresh_line = recorded  # type: ignore[method-assign]
+        table.set_rows([*items(5), Item("k000005", 50), *items(2, start=6)])
+        await pilot.pause()
+        assert lines == [1, 6]
+        assert app.keys_of(RowTable.Highlighted) == []
+        assert "50" in painted(table)[6]
+        table.set_rows([Item("k000000", 99), *items(7, start=1)])
+        await pilot.pause()
+        assert app.keys_of(RowTable.Highlighted) == ["k000000"]
