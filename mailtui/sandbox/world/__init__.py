@@ -21,6 +21,7 @@ from mailtui.sandbox.world.mail import Mail
 from mailtui.sandbox.world.rates import Rates
 from mailtui.sandbox.world.search import Search
 from mailtui.sandbox.world.search_state import Indexing
+from mailtui.sandbox.world.series import Scraper
 from mailtui.sandbox.world.traffic import Traffic
 
 __all__ = ["HISTORY", "World"]
@@ -75,6 +76,7 @@ class World:
         self._attacks = Attacks(self, self.plan.waves)
         self._indexing = Indexing(self)
         self.plan.finish(self)
+        self.series = Scraper(self)
 
     def tick(self) -> None:
         """Advance to the clock, unless frozen."""
@@ -101,3 +103,4 @@ class World:
         self._attacks.step(self.now, dt)
         self._indexing.step(self.now, dt)
         self.plan.step(self, dt)
+        self.series.step(self.now)
