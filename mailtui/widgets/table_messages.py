@@ -53,7 +53,8 @@ class Selected(TableMessage, namespace="row_table"):
 
 
 class CursorRowVanished(TableMessage, namespace="row_table"):
-    """The row under the cursor left the source, and the cursor moved to its neighbour.
+    """A poll took the row under the cursor (gone, or no longer matching the filter): the cursor
+    moved to its neighbour.
 
     A key pressed at this moment was meant for `row`: the screen can refuse it while
     `table.vanished_key` is set.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -514,3 +515,43 @@ async def test_a_poll_repaints_and_reports_only_what_differs() -> None:
         table.set_rows([Item("k000000", 99), *items(7, start=1)])
         await pilot.pause()
         assert app.keys_of(RowTable.Highlighted) == ["k000000"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_sequence_of_events_puts_another_row_under_the_cursor_silently(seed: int) -> None:
+    chance = random.Random(seed)
+    async with shown(items(30)) as (app, table, pilot):
+        for step in range(120):
+            before, marks = table.cursor_key, set(table.marked_keys)
+            app.posted.clear()
+            action = chance.choice(
+                ["poll", "poll", "poll", "sort", "filter", "move", "mark", "age"]
+            )
+            if action == "poll":
+                numbers = chance.sample(range(60), chance.randrange(60))
+                rows = [Item(f"k{i:06d}", chance.choice([i, None, step])) for i in numbers]
+                table.set_rows(rows)
+                present = {row.id for row in rows}
+                assert set(table.marked_keys) == marks & present
+            elif action == "sort":
+                table.sort_by(chance.choice(["id", "n", ""]), reverse=chance.random() < 0.5)
+            elif action == "filter":
+                expr = chance.choice(["n:<20", "n:?", "k00001|k00003", ""])
+                table.set_filter(compile_where(expr, RESOURCE.columns))
+            elif action == "move":
+                table.move_cursor(chance.randrange(60))
+            elif action == "mark":
+                table.action_mark()
+            else:
+                app.clock.now += 30
+            await pilot.pause()
+            keys = [row.id for row in table.shown_rows]
+            assert len(keys) == len(set(keys))
+            assert table.cursor_key == (keys[table.cursor_row] if keys else None)
+            shown_marks = [key for key in table.marked_keys if key in keys]
+            assert table.marked_hidden == len(table.marked_keys) - len(shown_marks)
+            if action in ("poll", "sort", "age") and before is not None:
+                told = app.keys_of(RowTable.CursorRowVanished)
+                assert table.cursor_key == before or told == [before]
+                assert not (table.cursor_key == before and told)
+            assert 0 <= table.scroll_offset.y <= max(0, len(keys) - table.page)
