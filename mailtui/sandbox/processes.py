@@ -182,11 +182,24 @@ async def _sudo_list(context: Context) -> int:
     return 0
 
 
+async def _refused(context: Context, argv: list[str]) -> int:
+    raise UsageError("not supported by this sandbox", 2)
+
+
+_REAL = (
+    "awk", "basename", "chmod", "cp", "dirname", "dpkg-query", "du", "find", "journalctl",
+    "ln", "lsblk", "mkdir", "mktemp", "mount", "mv", "ps", "readlink", "rm", "sed", "seq", "stat",
+    "tee", "touch", "tr", "who", "xargs",
+)  # fmt: skip
+"""Every Debian has them: "not found" would be a lie, and what they would say is not simulated."""
+
+
 async def _status(status: int) -> int:
     return status
 
 
 COMMANDS: dict[str, Command] = {
+    **{f"/usr/bin/{name}": _refused for name in _REAL},
     "/usr/bin/bash": shell,
     "/usr/bin/dash": shell,
     "/usr/bin/echo": echo,

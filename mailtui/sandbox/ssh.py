@@ -118,7 +118,8 @@ class Server:
             task.cancel()
         for connection in list(self.connections):
             connection.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ending = [connection.wait_closed() for connection in self.connections]
+        await asyncio.gather(*self._tasks, *ending, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()

@@ -138,11 +138,13 @@ async def test_a_large_output_waits_for_a_slow_reader(platform: Platform) -> Non
 
 
 async def test_a_reader_that_leaves_ends_the_command(platform: Platform) -> None:
-    async with platform.connect() as connection:
-        await connection.create_process("sleep 3600")
-        await asyncio.sleep(0)
+    connection = await platform.connect()
+    await connection.create_process("sleep 3600")
+    before = asyncio.all_tasks()
     await platform.server.stop()  # returns: nothing is left that it would wait for
     assert platform.server.connections == set()
+    await connection.wait_closed()
+    assert len(asyncio.all_tasks()) < len(before)
 
 
 # -- faults
@@ -434,6 +436,26 @@ async def test_one_message_and_parameters(platform: Platform) -> None:
         b"3.7.11\nyes\n",
         b"/usr/sbin/postconf: warning: nope: unknown parameter\n",
     )
+
+
+async def test_the_age_of_the_queue_by_domain(platform: Platform) -> None:
+    spool = platform.world.mail.spools["mx1"]
+    spool.messages.clear()
+    for age, domain in ((60, "a.example"), (7 * 60, "a.example"), (90_000, "b.example")):
+        queue_id = spool.new_id(NOW - age, 5)
+        spool.messages[queue_id] = Message(
+            queue_id, "deferred", NOW - age, 1, "x@y", [Recipient(f"r@{domain}")], "t", "s"
+        )
+    status, out, _ = await platform.run("sudo -n qshape deferred")
+    rows = [line.split() for line in out.decode().splitlines()]
+    assert status == 0
+    assert rows == [
+        ["T", "5", "10", "20", "40", "80", "160", "320", "640", "1280", "1280+"],
+        ["TOTAL", "3", "1", "1", "0", "0", "0", "0", "0", "0", "0", "1"],
+        ["a.example", "2", "1", "1", "0", "0", "0", "0", "0", "0", "0", "0"],
+        ["b.example", "1", "0", "0", "0", "0", "0", "0", "0", "0", "0", "1"],
+    ]
+    assert {len(line) for line in out.decode().splitlines()} == {80}
 
 
 async def test_fail2ban_agrees_with_the_world(platform: Platform) -> None:
