@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mailtui.collectors import rabbitmq_queues as queues
 from mailtui.collectors import rabbitmq_records as records
 from mailtui.collectors.base import Collector
+from mailtui.collectors.rabbitmq_history import SAMPLES, History
 from mailtui.connections.errors import SourceError
 from mailtui.connections.http import HttpClient, gather_all
+from mailtui.model import clock
 from mailtui.model.broker import BrokerConnections, BrokerNode, BrokerQueue, BrokerReport
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class RabbitmqCollector:
         self._bindings: queues.Bindings = {}
         self._bindings_at = float("-inf")
         self._workers: set[tuple[str, str]] = set()
+        self._history = History()
 
     async def read(self) -> BrokerReport:
         """One read. Raises SourceError if the broker itself does not answer."""
@@ -66,8 +69,11 @@ class RabbitmqCollector:
         for part in (nodes, alarms, found):
             if isinstance(part, Exception):
                 raise part
-        items, total = found
+        listed, total = found
+        up = min((node.uptime for node in nodes if node.uptime is not None), default=None)
+        items = {one.key: one for one in (queues.record(item, up) for item in listed)}.values()
         await self._read_bindings(items, notes)
+        marked = queues.marked(items, self._bindings, self._workers)
         totals, stats = overview.get("queue_totals") or {}, overview.get("message_stats") or {}
         if overview.get("disable_stats"):
             notes.append("statistics are off on the broker (management.disable_stats)")
@@ -82,7 +88,7 @@ class RabbitmqCollector:
             ack_rate=queues.rate(stats, "ack"),
             nodes=nodes,
             alarms=alarms,
-            queues=queues.marked(items, self._bindings, self._workers),
+            queues=self._history.told(marked, clock.now()),
             queues_total=total,
             connections_total=queues.whole((overview.get("object_totals") or {}).get("connections"))
             if nodes
@@ -128,11 +134,11 @@ class RabbitmqCollector:
                 f"{counted:,} queues are more than queue_limit: "
                 f"the fullest {settings.queue_limit:,} are shown, without rates and consumers"
             )
-        items, total = await _pages(self._client, "/api/queues", params, settings.queue_limit)
-        unique = {record.key: record for record in map(queues.record, items)}
-        return tuple(unique.values()), total
+        else:
+            params |= SAMPLES
+        return await _pages(self._client, "/api/queues", params, settings.queue_limit)
 
-    async def _read_bindings(self, found: tuple[BrokerQueue, ...], notes: list[str]) -> None:
+    async def _read_bindings(self, found: Iterable[BrokerQueue], notes: list[str]) -> None:
         """Once in a while, and only if some queue dead-letters through a named exchange."""
         due = time.monotonic() - self._bindings_at >= BINDINGS_INTERVAL
         if not due or not any(queue.dead_letter_exchange for queue in found):

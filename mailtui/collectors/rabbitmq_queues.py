@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from mailtui.collectors.rabbitmq_history import sampled
 from mailtui.model.broker import BrokerQueue
 
 _NAMED = re.compile(r"(^|[._/-])(dead|dlq|dlx|failed|poison)", re.IGNORECASE)
@@ -22,7 +23,7 @@ _NAMED = re.compile(r"(^|[._/-])(dead|dlq|dlx|failed|poison)", re.IGNORECASE)
 COLUMNS = ",".join(
     (
         "vhost,name,type,state,durable,messages,messages_ready,messages_unacknowledged,consumers",
-        "memory,node,leader,arguments,policy,effective_policy_definition",
+        "messages_details,memory,node,leader,arguments,policy,effective_policy_definition",
         "message_stats.publish_details.rate,message_stats.deliver_get_details.rate",
         "message_stats.ack_details.rate",
     )
@@ -33,8 +34,11 @@ Bindings = Mapping[tuple[str, str], list[tuple[str, str]]]
 """(vhost, exchange) → (routing key, queue) of each binding."""
 
 
-def record(item: Mapping[str, Any]) -> BrokerQueue:
-    """One queue of `/api/queues`; what the broker does not say is None."""
+def record(item: Mapping[str, Any], uptime: float | None = None) -> BrokerQueue:
+    """One queue of `/api/queues`; what the broker does not say is None.
+
+    `uptime`: seconds that the broker is up; its samples before that are not true.
+    """
     arguments = item.get("arguments") or {}
     policy = item.get("effective_policy_definition") or {}
     stats = item.get("message_stats") or {}
@@ -48,6 +52,7 @@ def record(item: Mapping[str, Any]) -> BrokerQueue:
         setting(name)
         for name in ("dead-letter-exchange", "dead-letter-routing-key", "delivery-limit")
     )
+    growth, span = sampled(item, uptime) or (None, 0.0)
     return BrokerQueue(
         vhost=str(item.get("vhost", "/")),
         name=str(item.get("name", "")),
@@ -67,6 +72,9 @@ def record(item: Mapping[str, Any]) -> BrokerQueue:
         dead_letter_routing_key=None if key is None else str(key),
         delivery_limit=whole(limit),
         policy=str(item.get("policy") or ""),
+        delays=exchange is not None and setting("message-ttl") is not None,
+        growth=growth,
+        growth_span=span,
     )
 
 
@@ -116,7 +124,7 @@ def marked(
     dead: set[tuple[str, str]] = set()
     for queue in held:
         place = (queue.vhost, queue.name)
-        rejects = place in workers or queue.consumers is None
+        rejects = place in workers or (queue.consumers is None and not queue.delays)
         for target in targets(queue, bound) - {place}:
             if rejects or _NAMED.search(target[1]):
                 dead.add(target)

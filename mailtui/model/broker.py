@@ -49,6 +49,14 @@ class BrokerQueue(msgspec.Struct, frozen=True, gc=False):
     """True if other queues' messages end here when they fail (see collectors.rabbitmq_queues)."""
     delivery_limit: int | None = None
     policy: str = ""
+    delays: bool = False
+    """True if its messages expire into another queue: nobody is meant to consume it."""
+    growth: float | None = None
+    """Messages by which it grew within `growth_span`; negative when it shrank."""
+    growth_span: float = 0.0
+    """Seconds."""
+    stuck_since: float | None = None
+    """Epoch seconds since when consumers hold the same number of messages and acknowledge none."""
 
     @property
     def key(self) -> str:

@@ -14,16 +14,16 @@ _LEVELS: dict[str, Level] = {"failure": "warning", "success": "ok", "unknown": "
 
 
 def _time(event: AuditEvent) -> str:
-    """Time of day within 20 hours, else with the date."""
+    """Time of day with seconds within 20 hours, else date and time."""
     near = abs(clock.now() - event.time) < 20 * 3600
-    return fmt.clock_time(event.time) if near else fmt.date_time(event.time)
+    return fmt.clock_time(event.time) if near else fmt.since(event.time, clock.now())
 
 
 RESOURCE: Resource[AuditEvent] = Resource(
     name="audit",
     title="audit",
     columns=(
-        Column("time", "time", lambda e: e.time, _time, width=8),
+        Column("time", "time", lambda e: e.time, _time, width=11),
         Column(
             "outcome",
             "outcome",

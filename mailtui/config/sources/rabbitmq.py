@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from mailtui.config.base import Duration
 from mailtui.config.http import HttpSource, Url
 
 
@@ -20,3 +21,5 @@ class Settings(HttpSource):
     """Messages in a dead-letter queue from which it is a problem."""
     ready_warning: int = Field(default=1000, ge=1)
     """Ready messages in a queue from which it is a problem."""
+    stuck_after: Duration = 120.0
+    """Consumers that acknowledge nothing of what they hold for this long are a problem."""
