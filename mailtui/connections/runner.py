@@ -146,48 +146,43 @@ def single_script(cmd: Command, *, sudo: bool) -> str:
 class Batch:
     """A shell script of several commands, and how its output is taken apart again.
 
-    A random token frames each command's part on both streams, so that output can never be
-    taken for a frame.
+    Everything comes on standard output, because each stream and each write is a packet of its
+    own over SSH: a command's output, then a frame with its status and its standard error. A
+    random token marks the frames, so that output can never be taken for one.
     """
 
     def __init__(self, cmds: Sequence[Command], *, sudo: bool) -> None:
         self.cmds = cmds
         self.token = f"mailtui-{secrets.token_hex(8)}"
-        parts = [_ENVIRONMENT.rstrip()]
-        for number, cmd in enumerate(cmds):
-            frame = f'printf "\\n%s %s\\n" {self.token} {number}'
-            parts.append(
-                f"{frame}; {frame} >&2; {{ {cmd.line(sudo=sudo)}; }} </dev/null; "
-                f'printf "\\n%s exit %s\\n" {self.token} $?;'
-            )
-        self.script = " ".join(parts)
+        frame = f"'\\n{self.token} %s %s\\n%s\\n{self.token} end\\n'"
+        parts = [
+            f"e=$({{ {cmd.line(sudo=sudo)}; }} 2>&1 >&3 3>&- </dev/null); "
+            f'printf {frame} {number} $? "$e";'
+            for number, cmd in enumerate(cmds)
+        ]
+        self.script = f"{_ENVIRONMENT}{{ {' '.join(parts)} }} 3>&1"
 
     def split(self, host: str, stdout: bytes, stderr: bytes) -> list[Completed]:
         """One Completed for each command, in order. Raises SourceError if the output is cut."""
-        out, codes = self._parts(stdout)
-        err, _ = self._parts(stderr)
-        if len(codes) != len(self.cmds):
+        marker = b"\n" + self.token.encode()
+        found: list[Completed] = []
+        out, *pieces = stdout.split(marker + b" ")
+        for piece in pieces:
+            head, _, body = piece.partition(b"\n")
+            if head == b"end":
+                out = body
+                continue
+            number, status = head.split(b" ")
+            if int(number) == len(found) and len(found) < len(self.cmds):
+                found.append(
+                    Completed(host, self.cmds[len(found)], int(status), decode(out), decode(body))
+                )
+        if len(found) != len(self.cmds) or not stdout.endswith(marker + b" end\n"):
             words = decode(stderr).strip().splitlines()
             raise SourceError(
                 "protocol",
                 f"{host}: the shell's answer is incomplete "
-                f"({len(codes)} of {len(self.cmds)} commands)"
+                f"({len(found)} of {len(self.cmds)} commands)"
                 + (f": {words[-1]}" if words else ""),
             )
-        return [
-            Completed(host, cmd, codes[n], decode(out.get(n, b"")), decode(err.get(n, b"")))
-            for n, cmd in enumerate(self.cmds)
-        ]
-
-    def _parts(self, data: bytes) -> tuple[dict[int, bytes], dict[int, int]]:
-        parts: dict[int, bytes] = {}
-        codes: dict[int, int] = {}
-        current = -1
-        for piece in data.split(b"\n" + self.token.encode() + b" ")[1:]:
-            head, _, body = piece.partition(b"\n")
-            if head.startswith(b"exit "):
-                codes[current] = int(head[5:])
-            else:
-                current = int(head)
-                parts[current] = body
-        return parts, codes
+        return found
