@@ -1,4 +1,4 @@
-"""Prometheus' HTTP API over the world's samples (prometheus.io/docs/prometheus/2.42/querying/api)."""
+"""Prometheus' HTTP API, as of 2.42, over the world's samples (prometheus.io, HTTP API)."""
 
 from __future__ import annotations
 

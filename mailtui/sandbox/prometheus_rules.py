@@ -76,7 +76,7 @@ class Rules:
                     else "inactive",
                     "name": state.rule.name,
                     "query": state.rule.expr,
-                    "duration": state.rule.hold,
+                    "duration": int(state.rule.hold),
                     "keepFiringFor": 0,
                     "labels": {"severity": state.rule.severity},
                     "annotations": _annotations(state.rule, None),

@@ -74,10 +74,8 @@ def merged(rows: Vector) -> Vector:
 
 
 def write_labels(labels: Labels) -> str:
-    """`{a="b", c="d"}`, as in Prometheus' messages."""
-    name = labels.get("__name__", "")
-    rest = ", ".join(f"{k}={_quoted(v)}" for k, v in sorted(labels.items()) if k != "__name__")
-    return f"{name}{{{rest}}}" if rest or not name else name
+    """`{__name__="up", job="node"}`, as in Prometheus' messages."""
+    return "{" + ", ".join(f"{k}={_quoted(v)}" for k, v in sorted(labels.items())) + "}"
 
 
 def _quoted(value: str) -> str:
