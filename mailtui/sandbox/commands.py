@@ -75,7 +75,8 @@ class Context:
     stdout: Sink
     stderr: Sink
     shell_name: str = "sh"
-    argv: list[str] = field(default_factory=list)
+    descriptors: Mapping[int, Source | Sink] = field(default_factory=dict)
+    """Open files above standard error."""
 
     async def out(self, text: str) -> None:
         """Text and a newline on standard output."""

@@ -192,6 +192,7 @@ class Shell:
         self._substituted = 0
         argv = [value for word in node.words for value in await self._fields(word)]
         context = await self._redirected(node.redirects)
+        self.context = context  # as in dash, redirections hold for what assignments substitute
         if not argv:
             for name, word in node.assignments:
                 self.variables[name] = await self._text(word)
@@ -234,19 +235,22 @@ class Shell:
 
     async def _redirected(self, redirects: list[Redirect]) -> Context:
         streams: dict[int, Source | Sink] = {
+            **self.context.descriptors,
             0: self.context.stdin,
             1: self.context.stdout,
             2: self.context.stderr,
         }
         for redirect in redirects:
             target = await self._text(redirect.target)
-            if redirect.fd not in streams:
-                raise _Failed("file descriptors above 2 are not supported by this sandbox")
-            if redirect.op in ("<&", ">&"):
-                if target not in ("0", "1", "2"):
-                    raise _Failed(
-                        f"{target}: this file descriptor is not supported by this sandbox"
-                    )
+            if redirect.op in ("<&", ">&") and target == "-":
+                if redirect.fd <= 2:
+                    raise _Failed("closing a standard stream is not supported by this sandbox")
+                streams.pop(redirect.fd, None)
+            elif redirect.op in ("<&", ">&"):
+                if not target.isdigit():
+                    raise _Failed("Bad fd number")
+                if int(target) not in streams:
+                    raise _Failed(f"{target}: Bad file descriptor")
                 streams[redirect.fd] = streams[int(target)]
             elif redirect.op == "<":
                 streams[redirect.fd] = self._open(target)
@@ -256,7 +260,14 @@ class Shell:
                 streams[redirect.fd] = streams[1 if target.endswith("out") else 2]
             else:
                 raise _Failed(f"cannot create {target}: Read-only file system")
-        return replace(self.context, stdin=streams[0], stdout=streams[1], stderr=streams[2])  # type: ignore[arg-type]
+        above = {fd: stream for fd, stream in streams.items() if fd > 2}
+        return replace(
+            self.context,
+            stdin=streams[0],  # type: ignore[arg-type]
+            stdout=streams[1],  # type: ignore[arg-type]
+            stderr=streams[2],  # type: ignore[arg-type]
+            descriptors=above,
+        )
 
     def _open(self, path: str) -> Source:
         if path == "/dev/null":

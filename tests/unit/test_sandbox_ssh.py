@@ -85,6 +85,21 @@ async def test_batches_as_the_console_sends_them(platform: Platform) -> None:
     assert err == b"\nTOKEN 0\ncat: /missing: No such file or directory\n\nTOKEN 1\n"
 
 
+async def test_frames_on_standard_output_alone(platform: Platform) -> None:
+    frame = "'\\nTOKEN %s %s\\n%s\\nTOKEN end\\n'"
+    script = "LC_ALL=C PATH=$PATH:/usr/sbin:/sbin; export LC_ALL PATH; { " + " ".join(
+        f'e=$({{ {command}; }} 2>&1 >&3 3>&- </dev/null); printf {frame} {number} $? "$e";'
+        for number, command in enumerate(("cat /etc/hostname /missing", "nosuch", "sudo -n whoami"))
+    )
+    status, out, err = await platform.run(f"exec /bin/sh -c {shlex.quote(script + ' } 3>&1')}")
+    assert (status, err) == (0, b"")
+    assert out.decode() == (
+        "mx1\n\nTOKEN 0 1\ncat: /missing: No such file or directory\nTOKEN end\n"
+        "\nTOKEN 1 127\n/bin/sh: 1: nosuch: not found\nTOKEN end\n"
+        "root\n\nTOKEN 2 0\n\nTOKEN end\n"
+    )
+
+
 async def test_channels_of_one_connection_run_at_once_up_to_maxsessions(
     platform: Platform,
 ) -> None:
