@@ -122,8 +122,8 @@ class RabbitmqCollector:
             notes.append(f"alarms are unknown: the broker does not say ({said})")
         return records.alarms(answer)
 
-    async def _queues(self, counted: Any, notes: list[str]) -> tuple[tuple[BrokerQueue, ...], int]:
-        """(queues, how many there are). Paged: unpaged listings are slow on large brokers."""
+    async def _queues(self, counted: Any, notes: list[str]) -> tuple[list[Any], int]:
+        """(queues as answered, how many there are); paged, as large brokers need it."""
         settings = self._settings
         params = {"columns": queues.COLUMNS, "page_size": str(settings.page_size)}
         if isinstance(counted, int) and counted > settings.queue_limit:

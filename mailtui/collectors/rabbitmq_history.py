@@ -1,4 +1,4 @@
-"""What one answer of the broker cannot say: how a queue grew, since when its consumers are stuck."""
+"""What one answer of the broker cannot say: how a queue grew, since when consumers are stuck."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sampled(item: Mapping[str, Any], uptime: float | None) -> tuple[float, float
 
     None without them, and where the broker is not up for that long: it gives zeros then.
     """
-    samples = (item.get("messages_details") or {}).get("samples") or ()
+    samples: list[Any] = (item.get("messages_details") or {}).get("samples") or []
     total = item.get("messages")
     if len(samples) < 2 or not isinstance(total, int) or uptime is None:
         return None

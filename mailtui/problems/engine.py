@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import mailtui.problems
 from mailtui.collectors.state import State
-from mailtui.model.problem import Problem, worst_first
+from mailtui.model.problem import RANK, Problem, worst_first
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -50,4 +50,19 @@ def find_all(state: State, context: Context, now: float) -> list[Problem]:
                     source=name,
                 )
             )
-    return worst_first(problems)
+    return worst_first(_once(problems))
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem per key: two sources may see the same one, and the worse account stays."""
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        held = found.get(problem.key)
+        if held is None or _badness(problem) < _badness(held):
+            found[problem.key] = problem
+    return list(found.values())
+
+
+def _badness(problem: Problem) -> tuple[int, float]:
+    # something unknown is no account of what is wrong: any other one is better
+    return RANK[problem.severity], -problem.weight

@@ -1,0 +1,162 @@
+"""What is wrong with the broker: alarms, nodes, dead letters, queues that do not move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mailtui.collectors.state import State
+from mailtui.model import format as fmt
+from mailtui.model.broker import BrokerQueue, BrokerReport
+from mailtui.model.problem import Problem, Severity
+from mailtui.problems.unanswered import unanswered
+
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
+    from mailtui.config.sources.rabbitmq import Settings
+
+_WELL = frozenset(("", "running", "idle", "flow", "live"))
+"""States of a queue that works; others are down, crashed, stopped, minority, terminated."""
+
+
+def find(state: State, context: Context, now: float) -> Iterator[Problem]:
+    """Problems of the last BrokerReport."""
+    from mailtui.config.sources.rabbitmq import Settings
+
+    yield from unanswered(state, "rabbitmq")
+    reading = state.get("rabbitmq")
+    report, settings = reading.value, context.source("rabbitmq", Settings)
+    if not isinstance(report, BrokerReport) or settings is None:
+        return
+    yield from _nodes(report, reading.read_at)
+    for queue in report.queues:
+        yield from _queue(queue, settings, reading.read_at)
+
+
+def _nodes(report: BrokerReport, read_at: float) -> Iterator[Problem]:
+    said: set[str] = set()
+    for node in report.nodes:
+        words: list[str] = []
+        if not node.running:
+            words.append("is down")
+        if node.disk_alarm:
+            words.append(
+                f"disk alarm: {fmt.size(node.disk_free)} free, "
+                f"limit {fmt.size(node.disk_free_limit)}; publishers are blocked"
+            )
+        if node.memory_alarm:
+            words.append(
+                f"memory alarm: {fmt.size(node.memory_used)} used, "
+                f"limit {fmt.size(node.memory_limit)}; publishers are blocked"
+            )
+        if node.partitions:
+            words.append(f"partitioned from {', '.join(node.partitions)}")
+        if words:
+            said.add(node.name)
+            yield _node_problem(node.name, f"{node.name} {'; '.join(words)}", read_at)
+    for alarm in report.alarms:
+        # without the tag `monitoring` nodes are unknown, but alarms are not
+        if not any(name in alarm for name in said):
+            yield _node_problem("", alarm, read_at)
+
+
+def _node_problem(node: str, text: str, read_at: float) -> Problem:
+    return Problem(
+        key=f"rabbitmq/node/{node or text}",
+        severity="critical",
+        hosts=(node.partition("@")[2],) if "@" in node else (),
+        text=text,
+        screen="broker",
+        where=f"broker_nodes node:={node}" if node else "",
+        read_at=read_at,
+        weight=50.0,
+        source="rabbitmq",
+    )
+
+
+def _queue(queue: BrokerQueue, settings: Settings, read_at: float) -> Iterator[Problem]:
+    name = queue.name if queue.vhost == "/" else f"{queue.vhost}/{queue.name}"
+    total = queue.total if queue.total is not None else queue.ready
+    if queue.state not in _WELL:
+        yield _problem(
+            queue, "state", "critical", f"{name} is {queue.state}", read_at=read_at, weight=40.0
+        )
+    elif queue.is_dead_letter:
+        if total is not None and total >= settings.dead_letter_warning:
+            grows = max(0.0, queue.growth or 0.0)
+            text = f"{name} holds {fmt.count(total)} dead letters{growth(queue)}"
+            yield _problem(
+                queue, "dead", "warning", text, read_at=read_at, weight=5.0 + grows + total / 1e6
+            )
+    elif queue.consumers == 0:
+        if queue.ready and not queue.delays:
+            text = f"{name}: {fmt.count(queue.ready)} wait and nobody consumes{growth(queue)}"
+            yield _problem(
+                queue,
+                "consumers",
+                "warning",
+                text,
+                read_at=read_at,
+                weight=10.0 + queue.ready / 1e3,
+            )
+    elif _is_stuck(queue, settings, read_at):
+        text = (
+            f"{name}: {fmt.count(queue.consumers)} consumers hold {fmt.count(queue.unacked)} "
+            f"and acknowledge none; {fmt.count(queue.ready)} wait{growth(queue)}"
+        )
+        yield _problem(
+            queue, "stuck", "warning", text, read_at=read_at, weight=20.0, since=queue.stuck_since
+        )
+    elif queue.ready is not None and queue.ready >= settings.ready_warning:
+        text = f"{name}: {fmt.count(queue.ready)} wait{growth(queue)}{_pace(queue)}"
+        yield _problem(
+            queue, "ready", "warning", text, read_at=read_at, weight=5.0 + queue.ready / 1e3
+        )
+
+
+def _is_stuck(queue: BrokerQueue, settings: Settings, read_at: float) -> bool:
+    return queue.stuck_since is not None and read_at - queue.stuck_since >= settings.stuck_after
+
+
+def growth(queue: BrokerQueue) -> str:
+    """`, +1,140 in 20 min`; empty where it is unknown or nothing."""
+    if not queue.growth or queue.growth_span < 60.0:
+        return ""
+    return f", {queue.growth:+,.0f} in {round(queue.growth_span / 60.0)} min"
+
+
+def _pace(queue: BrokerQueue) -> str:
+    if queue.publish_rate is None or queue.deliver_rate is None:
+        return ""
+    consumers = "" if queue.consumers is None else f", {fmt.count(queue.consumers)} consumers"
+    return f" (in {queue.publish_rate:.1f} /s, out {queue.deliver_rate:.1f} /s{consumers})"
+
+
+def _problem(
+    queue: BrokerQueue,
+    what: str,
+    severity: Severity,
+    text: str,
+    *,
+    read_at: float,
+    weight: float,
+    since: float | None = None,
+) -> Problem:
+    return Problem(
+        key=f"rabbitmq/{what}/{queue.vhost}/{queue.name}",
+        severity=severity,
+        hosts=(),
+        text=text,
+        screen="broker",
+        where=f"{field('queue', queue.name)} {field('vhost', queue.vhost)}",
+        since=since,
+        read_at=read_at,
+        weight=weight,
+        source="rabbitmq",
+    )
+
+
+def field(name: str, value: str) -> str:
+    """A term of the filter language that is true for exactly this value."""
+    escaped = value.replace('"', '\\"')
+    return f'{name}:="{escaped}"'
