@@ -31,24 +31,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,%+@-]+")
 _PLAIN_QUOTED = re.compile(r'[^"\\$`]+')
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9?#$@*!-]")
-_OPERATORS = (
-    "&&",
-    "||",
-    ";;",
-    "<<",
-    ">>",
-    "<&",
-    ">&",
-    "<>",
-    ">|",
-    ";",
-    "&",
-    "|",
-    "(",
-    ")",
-    "<",
-    ">",
-)
+_OPERATOR = re.compile(r"&&|\|\||;;|<<|>>|<&|>&|<>|>\||[;&|()<>]")
 _REDIRECTS = {"<", ">", ">>", "<&", ">&", ">|"}
 _UNSUPPORTED = {"case", "esac", "function", "select", "until", "while", "[[", "coproc"}
 _CLOSERS = {"}", "then", "else", "elif", "fi", "do", "done"}
@@ -102,10 +85,10 @@ class _Parser:
         if text[self.pos] == "\n":
             self.pos += 1
             return _Token("newline", "newline")
-        for op in _OPERATORS:
-            if text.startswith(op, self.pos):
-                self.pos += len(op)
-                return _Token("op", op)
+        operator = _OPERATOR.match(text, self.pos)
+        if operator:
+            self.pos = operator.end()
+            return _Token("op", operator.group())
         start = self.pos
         word = self._word()
         raw = text[start : self.pos]
