@@ -1,4 +1,4 @@
-"""The command line: every verb. Imports nothing heavy; each verb's module is loaded when used."""
+"""The command line: every verb. Imports nothing heavy; each verb's work is loaded when used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mailtui import __version__
 from mailtui.headless import exits
@@ -15,14 +15,21 @@ from mailtui.headless import exits
 VERBS = ("demo", "status", "get", "tail", "shot", "config", "sandbox")
 """Modules in `mailtui.headless`; each adds its own parser."""
 
+FREE_TEXT = ("--where", "--sort", "--query", "--columns")
+"""Options whose value may begin with a dash: `--sort -age`, `--where -queue:hold`."""
+
 EPILOG = """\
 with no verb, the console opens. Exit codes: 0 fine, 1 warning, 2 critical, 3 unknown (status);
-64 wrong usage, 69 a source gave no answer, 73 cannot write, 78 wrong configuration, 130 interrupted.
+64 wrong usage, 69 a source gave no answer, 70 a defect of mailtui, 73 cannot write,
+78 wrong configuration, 130 interrupted, 143 terminated.
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with the documented exit code for wrong usage."""
+    """argparse with the documented exit code for wrong usage, and no guessed abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where to look."""
@@ -60,26 +67,48 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
+def joined(argv: list[str]) -> list[str]:
+    """`--sort -age` as `--sort=-age`: argparse takes a value with a dash for an option."""
+    done: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            return [*done, word, *words]
+        value = next(words, None) if word in FREE_TEXT else None
+        done.append(word if value is None else f"{word}={value}")
+    return done
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run a verb, or the console; never returns."""
-    args = parser().parse_args(argv)
+    args = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
     verb = args.verb or "console"
     try:
         status = importlib.import_module(f"mailtui.headless.{verb}").run(args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         status = exits.INTERRUPTED
     except BrokenPipeError:
         # the reader of our output went away (`| head`): not an error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         status = exits.OK
+    except Exception as error:
+        from mailtui.headless.errors import explain
+
+        status = explain(verb, error)
     leave(int(status))
+
+
+def silence(stream: Any) -> None:
+    """What is still to be written to `stream` is dropped."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def leave(status: int) -> NoReturn:
     """End the process now: a thread that hangs in a source must not delay it."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        pass
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            status = status or exits.CANNOT_CREATE
     os._exit(status)

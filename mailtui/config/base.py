@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -30,9 +31,17 @@ def parse_duration(value: Any) -> float:
         if not parts or _DURATION.sub("", text).strip():
             raise ValueError("expected a duration like 15s, 2m or 1h")
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise ValueError("expected a duration greater than 0")
     return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """`15s`, `2m`, `1h`: the largest unit that needs no fraction; `parse_duration` reads it."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _SECONDS[unit] and (seconds / _SECONDS[unit]).is_integer():
+            return f"{int(seconds // _SECONDS[unit])}{unit}"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
 def _beside(value: Any, info: ValidationInfo) -> Any:
@@ -44,7 +53,11 @@ def _beside(value: Any, info: ValidationInfo) -> Any:
     return path if path.is_absolute() or base is None else Path(base) / path
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
 """Seconds; written as `15s`, `2m`, `1h`."""
 
 FilePath = Annotated[Path, BeforeValidator(_beside)]

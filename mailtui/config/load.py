@@ -17,22 +17,37 @@ from mailtui.config.settings import Settings
 Loc = tuple[str | int, ...]
 
 
-def load(path: Path, *, check_secrets: bool = False) -> Settings:
+def load(path: Path) -> Settings:
     """The settings in `path`. Raises ConfigError with every problem that was found.
 
-    A secret's file that others can read is always refused; with `check_secrets` a secret that
-    is not there (an unset variable, a missing file) is a problem too.
+    A secret's file that others can read is a problem; a secret that is not there (an unset
+    variable, a missing file) is not: its source says so when it is read. See `warnings`.
     """
+    return parse(read(path), path)
+
+
+def warnings(settings: Settings, text: str, path: Path) -> list[ConfigProblem]:
+    """What of `settings` cannot work on this machine now: secrets that are not there."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    lines = dict(_lines(root, ())) if root is not None else {}
+    return [
+        ConfigProblem(path, _line(lines, loc), _dotted(loc), problem, "warning")
+        for loc, secret in _secrets(settings, ())
+        if (problem := secret.problem() or secret.missing_command()) is not None
+    ]
+
+
+def read(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([ConfigProblem(path, 0, "", error.strerror or str(error))]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([ConfigProblem(path, 0, "", f"not UTF-8: {error.reason}")]) from None
-    return parse(text, path, check_secrets=check_secrets)
 
 
-def parse(text: str, path: Path, *, check_secrets: bool = False) -> Settings:
+def parse(text: str, path: Path) -> Settings:
     """The settings in `text`, which stands in `path`. Raises ConfigError."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -59,8 +74,7 @@ def parse(text: str, path: Path, *, check_secrets: bool = False) -> Settings:
         ]
     if settings is not None:
         for loc, secret in _secrets(settings, ()):
-            problem = secret.problem()
-            if problem and (check_secrets or "read by others" in problem):
+            if (problem := secret.exposed()) is not None:
                 problems.append(ConfigProblem(path, _line(lines, loc), _dotted(loc), problem))
     if problems or settings is None:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -53,6 +54,16 @@ class Secret(Strict):
             return _file_problem(self.file)
         return None
 
+    def missing_command(self) -> str | None:
+        """That the program of `command` is not on this machine, or None; it is not run."""
+        if self.command is None or (self.command and shutil.which(self.command[0])):
+            return None
+        return f"the command {self.command[0] if self.command else '(empty)'} was not found"
+
+    def exposed(self) -> str | None:
+        """Why the secret's file must not be used as it is: others can read it; or None."""
+        return None if self.file is None else _exposure(self.file)
+
     def reveal(self) -> str:
         """The secret itself. Runs `command` if it is one (blocking). Raises SecretUnavailable."""
         if (problem := self.problem()) is not None:
@@ -75,12 +86,22 @@ def _file_problem(path: Path) -> str | None:
         return f"{path}: {error.strerror or error}"
     if not stat.S_ISREG(mode):
         return f"{path} is not a regular file"
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
+    if (exposure := _exposure(path)) is not None:
+        return exposure
+    if not os.access(path, os.R_OK):
+        return f"{path} cannot be read by this user"
+    return None
+
+
+def _exposure(path: Path) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         return (
             f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
         )
-    if not os.access(path, os.R_OK):
-        return f"{path} cannot be read by this user"
     return None
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 
 from mailtui.config import sources
 from mailtui.config.base import Duration, FilePath, HostSource, Source, Strict
+from mailtui.config.problems import UnknownContext
 
 COLORS = ("red", "yellow", "green", "cyan", "blue", "magenta", "white")
 
@@ -131,6 +132,8 @@ class Settings(Strict):
         return self
 
     def choose(self, name: str | None = None) -> tuple[str, Context]:
-        """Name and settings of the context `name`, or of the first. Raises KeyError."""
+        """Name and settings of the context `name`, or of the first. Raises UnknownContext."""
         name = name or self.context or next(iter(self.contexts))
+        if name not in self.contexts:
+            raise UnknownContext(name, list(self.contexts))
         return name, self.contexts[name]

@@ -7,16 +7,7 @@ import sys
 from typing import Any
 
 from mailtui.headless import exits
-from mailtui.headless.source import demo
-
-SCENARIOS = (
-    "quiet",
-    "destination-deferred",
-    "store-disk-full",
-    "brute-force",
-    "dlq-growth",
-    "search-red",
-)
+from mailtui.headless.source import SCENARIOS, demo
 
 
 def add(verbs: Any, options: argparse.ArgumentParser) -> None:
@@ -33,14 +24,6 @@ def add(verbs: Any, options: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the sandbox and open the console on it."""
-    scenario = getattr(args, "scenario", None)
-    if scenario is not None and scenario not in SCENARIOS:
-        print(
-            f"mailtui demo: there is no scenario {scenario!r}; expected one of "
-            f"{', '.join(SCENARIOS)}",
-            file=sys.stderr,
-        )
-        return exits.USAGE
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(
             "mailtui demo: a simulated mail platform, shown full-screen; this is no terminal.\n"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mailtui.collectors.state import State
 from mailtui.model import clock
 from mailtui.model import format as fmt
 from mailtui.model.problem import RANK, Problem
 from mailtui.resources.base import Column, Level, Resource
+
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
 
 
 def _level(problem: Problem) -> Level:
@@ -63,6 +69,17 @@ RESOURCE: Resource[Problem] = Resource(
     empty="nothing is wrong, as far as the sources tell",
     tick=1.0,
 )
+
+
+SOURCES: tuple[str, ...] = ()
+"""Every source may have a problem."""
+
+
+def rows_in(state: State, context: Context) -> list[Problem]:
+    """The problems, worst first; their rules need the settings of the context."""
+    from mailtui.problems.engine import find_all
+
+    return find_all(state, context, clock.now())
 
 
 def order(problem: Problem) -> tuple[int, float, str]:

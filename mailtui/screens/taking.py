@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mailtui.model import clock
-from mailtui.resources.base import Resource
+from mailtui.resources.export import as_csv, as_json
 
 if TYPE_CHECKING:
     from mailtui.app import ConsoleApp
@@ -62,26 +59,6 @@ def export(app: ConsoleApp, target: str) -> str:
         return f"{path}: {error.strerror or error}"
     app.notify(f"wrote {len(rows):,} rows to {path}", markup=False)
     return ""
-
-
-def as_csv(resource: Resource[Any], rows: list[Any]) -> str:
-    """RFC 4180, with the column names on the first line; an unknown value is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([column.name for column in resource.columns])
-    for row in rows:
-        writer.writerow([_plain(column.value(row)) for column in resource.columns])
-    return out.getvalue()
-
-
-def as_json(resource: Resource[Any], rows: list[Any]) -> str:
-    """An array of objects, one a row; an unknown value is null."""
-    items = [{c.name: _plain(c.value(row)) for c in resource.columns} for row in rows]
-    return json.dumps(items, ensure_ascii=False, indent=1) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple | set | frozenset) else value
 
 
 def shot(app: ConsoleApp, target: str) -> str:
