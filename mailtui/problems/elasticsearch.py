@@ -37,7 +37,14 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
         text = f"{_names(blocked)} take no writes{behind}{stage}"
         hosts = tuple(node.name for node in full)
         yield _problem(
-            "blocked", "critical", text, "sources", "writable:=blocked", read_at, 40, hosts
+            "blocked",
+            "critical",
+            text,
+            screen="sources",
+            where="writable:=blocked",
+            read_at=read_at,
+            weight=40,
+            hosts=hosts,
         )
     else:
         for node in full:
@@ -73,7 +80,9 @@ def _health(report: SearchReport, read_at: float) -> Iterator[Problem]:
     bad = [index.name for index in report.indices if index.health == report.status]
     name = report.cluster or "the search cluster"
     count = report.unassigned_shards
-    shards = f", {fmt.count(count)} shards have no node" if count else ""
+    shards = ""
+    if count:
+        shards = f", {fmt.count(count)} {'shards have' if count > 1 else 'shard has'} no node"
     which = f": {_names(bad)}" if bad else ""
     text = f"{name} is {report.status}{which}{shards}"
     severity: Severity = "critical" if report.status == "red" else "warning"
