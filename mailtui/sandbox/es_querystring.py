@@ -187,7 +187,14 @@ class _Reader:
                 return self._node(node.expr, scope, top=top)
             case tree.Boost():
                 return self._node(node.expr, scope, top=top)
-            case tree.BaseOperation() | tree.Unary():
+            case (
+                tree.AndOperation()
+                | tree.OrOperation()
+                | tree.UnknownOperation()
+                | tree.Plus()
+                | tree.Not()
+                | tree.Prohibit()
+            ):
                 return self._operation(node, scope, top=top)
             case tree.SearchField():
                 return self._field(node, scope)

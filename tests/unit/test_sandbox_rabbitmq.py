@@ -1,0 +1,259 @@
+"""The sandbox's RabbitMQ management API, asked over loopback as a client asks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import yarl
+
+from mailtui.sandbox.faults import Faults
+from mailtui.sandbox.rabbitmq import Server
+from mailtui.sandbox.world import World
+
+NOW = 1_795_521_600.0
+
+
+class Client:
+    def __init__(self, port: int, session: aiohttp.ClientSession) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self.session = session
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        url = yarl.URL(self.base + path, encoded=True)
+        async with self.session.get(url, **options) as response:
+            return response.status, await response.json()
+
+    async def ok(self, path: str) -> Any:
+        status, body = await self.get(path)
+        assert status == 200, body
+        return body
+
+
+class Platform:
+    def __init__(self, server: Server, client: Client) -> None:
+        self.server = server
+        self.world = server.world
+        self.faults = server.faults
+        self.client = client
+
+
+@pytest.fixture(params=["dlq-growth"])
+async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
+    server = Server(World(seed=3, scenario=request.param, now=NOW, frozen=True), Faults())
+    server.password = "secret"
+    port = await server.start()
+    headers = {"Authorization": aiohttp.encode_basic_auth("mailtui", "secret")}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield Platform(server, Client(port, session))
+    await server.stop()
+
+
+async def test_overview_agrees_with_the_world(platform: Platform) -> None:
+    overview = await platform.client.ok("/api/overview")
+    broker = platform.world.broker
+    ready = sum(int(q.ready) for q in broker.queues.values())
+    unacked = sum(int(q.unacked) for q in broker.queues.values())
+    assert overview["rabbitmq_version"] == broker.version
+    assert overview["cluster_name"] == broker.cluster
+    assert overview["queue_totals"]["messages_ready"] == ready
+    assert overview["queue_totals"]["messages"] == ready + unacked
+    assert overview["object_totals"]["queues"] == len(broker.queues)
+    assert isinstance(overview["message_stats"]["publish_details"]["rate"], float)
+
+
+async def test_queues_unpaged_are_a_list_with_everything(platform: Platform) -> None:
+    queues = await platform.client.ok("/api/queues")
+    scan = next(q for q in queues if q["name"] == "scan")
+    assert len(queues) == len(platform.world.broker.queues)
+    assert scan["type"] == "quorum"
+    assert scan["leader"] == scan["node"]
+    assert scan["arguments"]["x-dead-letter-exchange"] == "mail.dlx"
+    assert scan["effective_policy_definition"] == {"delivery-limit": 20}
+    assert scan["messages"] == scan["messages_ready"] + scan["messages_unacknowledged"]
+
+
+async def test_dead_letters_are_no_publishes(platform: Platform) -> None:
+    dead = await platform.client.ok("/api/queues/mail/dead")
+    assert dead["messages_ready"] == len(platform.world.broker.queue("dead").letters) > 0
+    assert "publish" not in dead.get("message_stats", {})
+
+
+async def test_pages(platform: Platform) -> None:
+    first = await platform.client.ok("/api/queues?page=1&page_size=2")
+    last = await platform.client.ok("/api/queues?page=3&page_size=2")
+    assert (first["page_count"], first["item_count"], first["total_count"]) == (3, 2, 6)
+    names = [q["name"] for q in first["items"] + last["items"]]
+    assert len(set(names)) == 4
+    assert await platform.client.get("/api/queues?page=4&page_size=2") == (
+        400,
+        {
+            "error": "page_out_of_range",
+            "reason": "Page out of range, page: 4 page size: 2, len: 6",
+        },
+    )
+    status, body = await platform.client.get("/api/queues?page=1&page_size=501")
+    assert status == 400
+    assert body["error"] == "invalid_pagination_parameters"
+
+
+async def test_totals_without_statistics(platform: Platform) -> None:
+    page = await platform.client.ok(
+        "/api/queues?page=1&page_size=500&disable_stats=true&enable_queue_totals=true"
+    )
+    for queue in page["items"]:
+        assert {"messages", "messages_ready", "messages_unacknowledged"} <= queue.keys()
+        assert not {"consumers", "message_stats", "policy"} & queue.keys()
+    bare = await platform.client.ok("/api/queues?page=1&disable_stats=true")
+    assert "messages" not in bare["items"][0]
+
+
+async def test_filter_sort_and_columns(platform: Platform) -> None:
+    found = await platform.client.ok("/api/queues?page=1&name=DEA")
+    assert [q["name"] for q in found["items"]] == ["dead"]
+    assert (found["filtered_count"], found["total_count"]) == (1, 6)
+    regex = await platform.client.ok("/api/queues?page=1&name=^s&use_regex=true")
+    assert [q["name"] for q in regex["items"]] == ["scan", "store"]
+    worst = await platform.client.ok(
+        "/api/queues?page=1&sort=messages_ready&sort_reverse=true&columns=name,"
+        "message_stats.publish_details.rate"
+    )
+    queues = platform.world.broker.queues.values()
+    expected = sorted((int(q.ready) for q in queues), reverse=True)
+    depth = {q.name: int(q.ready) for q in queues}
+    assert [depth[q["name"]] for q in worst["items"]] == expected
+    assert {"name": "dead"} in worst["items"]
+    scan = next(q for q in worst["items"] if q["name"] == "scan")
+    assert scan["message_stats"]["publish_details"]["rate"] > 0
+    # An unknown column to sort by is ignored, as the broker does.
+    assert len((await platform.client.ok("/api/queues?page=1&sort=nonsense"))["items"]) == 6
+
+
+async def test_percent_encoded_virtual_hosts(platform: Platform) -> None:
+    default = await platform.client.ok("/api/queues/%2F")
+    assert [q["name"] for q in default] == ["notifications"]
+    one = await platform.client.ok("/api/queues/%2F/notifications")
+    assert one["vhost"] == "/"
+    assert one["consumer_details"] == []
+    assert await platform.client.get("/api/queues/%2F/nothing") == (
+        404,
+        {"error": "Object Not Found", "reason": "Not Found"},
+    )
+    assert (await platform.client.get("/api/queues/nowhere"))[0] == 404
+
+
+async def test_consumers_channels_and_connections_agree(platform: Platform) -> None:
+    scan = await platform.client.ok("/api/queues/mail/scan")
+    connections = await platform.client.ok("/api/connections?page=1&page_size=100")
+    channels = await platform.client.ok("/api/channels")
+    assert len(scan["consumer_details"]) == scan["consumers"]
+    assert connections["total_count"] == len(platform.world.broker.connections)
+    unacked = sum(c["messages_unacknowledged"] for c in channels)
+    overview = await platform.client.ok("/api/overview")
+    assert unacked == overview["queue_totals"]["messages_unacknowledged"]
+    name = connections["items"][0]["name"]
+    one = await platform.client.ok("/api/connections/" + yarl.URL.build(path=name).raw_path)
+    assert one["name"] == name
+    assert one["client_properties"]["connection_name"]
+
+
+async def test_alarms_block_publishers(platform: Platform) -> None:
+    assert await platform.client.ok("/api/health/checks/alarms") == {"status": "ok"}
+    node = platform.world.broker.nodes[0]
+    node.disk_free = node.disk_free_limit - 1
+    assert await platform.client.get("/api/health/checks/alarms") == (
+        503,
+        {
+            "alarms": [{"node": node.name, "resource": "disk space"}],
+            "reason": "There are alarms in effect in the cluster",
+            "status": "failed",
+        },
+    )
+    states = {c["state"] for c in await platform.client.ok("/api/connections")}
+    assert states == {"blocked", "blocking"}
+    assert (await platform.client.ok("/api/nodes"))[0]["disk_free_alarm"] is True
+
+
+async def test_health_checks_of_listeners(platform: Platform) -> None:
+    assert (await platform.client.get("/api/health/checks/port-listener/5672"))[0] == 200
+    assert (await platform.client.get("/api/health/checks/port-listener/9"))[0] == 503
+    critical = await platform.client.ok("/api/health/checks/node-is-quorum-critical")
+    assert critical == {"status": "ok", "reason": "single node cluster"}
+
+
+async def test_credentials(platform: Platform) -> None:
+    wrong = {"Authorization": aiohttp.encode_basic_auth("mailtui", "guess")}
+    assert await platform.client.get("/api/overview", headers=wrong) == (
+        401,
+        {"error": "not_authorized", "reason": "Login failed"},
+    )
+    async with (
+        aiohttp.ClientSession() as anonymous,
+        anonymous.get(platform.client.base + "/api/overview") as response,
+    ):
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == 'Basic realm="RabbitMQ Management"'
+        assert await response.read() == b""
+
+
+async def test_what_the_tags_do_not_allow(platform: Platform) -> None:
+    status, body = await platform.client.get("/api/users")
+    assert (status, body["reason"]) == (401, "Not administrator user")
+    platform.server.tags = ["management"]
+    status, body = await platform.client.get("/api/nodes")
+    assert (status, body["reason"]) == (401, "Not monitor user")
+
+
+async def test_writing_is_refused(platform: Platform) -> None:
+    url = platform.client.base + "/api/queues/mail/dead"
+    async with platform.client.session.delete(url) as response:
+        assert response.status == 405
+        assert "GET" in response.headers["Allow"]
+
+
+async def test_faults_spoil_only_their_server(platform: Platform) -> None:
+    faults, client = platform.faults, platform.client
+    faults.set("elasticsearch", "500")
+    await client.ok("/api/whoami")
+    faults.set("rabbitmq", "html")
+    async with client.session.get(client.base + "/api/whoami") as response:
+        assert response.content_type == "text/html"
+    faults.set("rabbitmq", "429", seconds=7)
+    async with client.session.get(client.base + "/api/whoami") as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "7")
+    faults.set("rabbitmq", "truncated")
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        await client.get("/api/overview")
+    faults.set("rabbitmq", "cut")
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/api/overview")
+    faults.set("rabbitmq", "down")
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/api/overview")
+    faults.clear()
+    await client.ok("/api/whoami")
+
+
+async def test_a_hanging_server_answers_when_the_fault_is_cleared(platform: Platform) -> None:
+    platform.faults.set("rabbitmq", "hang")
+    asked = asyncio.create_task(platform.client.ok("/api/whoami"))
+    done, _ = await asyncio.wait([asked], timeout=0.1)
+    assert not done
+    platform.faults.clear("rabbitmq")
+    assert (await asked)["name"] == "mailtui"
+
+
+async def test_a_fault_by_path_and_for_some_requests(platform: Platform) -> None:
+    platform.faults.set("rabbitmq", "500", path="/api/queues", times=1)
+    await platform.client.ok("/api/whoami")
+    async with platform.client.session.get(platform.client.base + "/api/queues") as response:
+        assert response.status == 500
+    assert isinstance(await platform.client.ok("/api/queues"), list)
+
+
+def test_an_unknown_fault_is_an_error() -> None:
+    with pytest.raises(ValueError, match="html"):
+        Faults().set("rabbitmq", "flood")  # type: ignore[arg-type]
