@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from mailtui.sandbox.world import corpus
@@ -55,15 +56,23 @@ def backoff(age: float) -> float:
     return min(max(age, _MIN_BACKOFF), _MAX_BACKOFF)
 
 
+def _attempts() -> list[float]:
+    """Ages of a message at its retries."""
+    ages, age = [], _MIN_BACKOFF
+    while age <= LIFETIME:
+        ages.append(age)
+        age += backoff(age)
+    return ages
+
+
+_ATTEMPTS = _attempts()
+
+
 def survival(age: float, accept: float) -> float:
     """Chance that a message first deferred `age` seconds ago is still there."""
     if age > LIFETIME:
         return 0.0
-    chance, t = 1.0, _MIN_BACKOFF
-    while t <= age and chance > 1e-4:
-        chance *= 1.0 - accept
-        t += backoff(t)
-    return chance
+    return float((1.0 - accept) ** bisect_right(_ATTEMPTS, age))
 
 
 GMAIL = (

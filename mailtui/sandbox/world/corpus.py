@@ -101,5 +101,5 @@ def public_ip(source: random.Random) -> str:
 
 
 def token(source: random.Random, length: int) -> str:
-    """Lower-case letters and digits, as remote servers put into their answers."""
-    return "".join(source.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
+    """Lower-case hexadecimal digits, as remote servers put into their answers."""
+    return f"{source.getrandbits(4 * length):0{length}x}"
