@@ -30,11 +30,12 @@ def warnings(settings: Settings, text: str, path: Path) -> list[ConfigProblem]:
     """What of `settings` cannot work on this machine now: secrets that are not there."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     lines = dict(_lines(root, ())) if root is not None else {}
-    return [
+    found = [
         ConfigProblem(path, _line(lines, loc), _dotted(loc), problem, "warning")
         for loc, secret in _secrets(settings, ())
         if (problem := secret.problem() or secret.missing_command()) is not None
     ]
+    return sorted(found, key=lambda warning: warning.line)
 
 
 def read(path: Path) -> str:

@@ -162,6 +162,17 @@ _ALL = (
         "messages of each broker queue that a consumer holds",
         "queue",
     ),
+    Query(
+        "broker_growth",
+        "sum by (queue) (rabbitmq_queue_messages{})"
+        " - sum by (queue) (rabbitmq_queue_messages{} offset 20m)"
+        " or sum by (queue) (rabbitmq_detailed_queue_messages{})"
+        " - sum by (queue) (rabbitmq_detailed_queue_messages{} offset 20m)",
+        "by_label",
+        "messages",
+        "messages by which each broker queue grew within 20 minutes",
+        "queue",
+    ),
     Query("load1", "node_load1{}", "by_host", "", "load average over 1 minute"),
     Query(
         "memory_used",

@@ -108,7 +108,7 @@ class Context(Strict):
 class Ui(Strict):
     """How the console looks."""
 
-    theme: str = "textual-dark"
+    theme: str = "mailtui"
     ascii: bool | None = None
     """Plain ASCII glyphs; default: where the terminal is `linux`."""
     mouse: bool = True

@@ -93,9 +93,10 @@ def summary(settings: Settings) -> Iterator[str]:
     first, _ = settings.choose()
     for name, context in settings.contexts.items():
         sources = [s for s, model in SOURCES.items() if context.source(s, model) is not None]
+        hosts = len(context.hosts)
         opens = " (opens first)" if name == first else ""
         yield (
-            f"  {name}{opens}: {len(context.hosts)} hosts; {', '.join(sources) or 'no source'};"
+            f"  {name}{opens}: {hosts} {'host' if hosts == 1 else 'hosts'}; {', '.join(sources) or 'no source'};"
             f" {'read-only' if context.read_only else 'may act'}"
         )
 
