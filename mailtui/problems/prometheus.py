@@ -121,7 +121,7 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
         words = [f"{forecast.target} {fmt.percent(used)}"]
         if left is not None and left <= 30 * 86400 and forecast.growth is not None:
             pace = fmt.size(forecast.growth * 3600)
-            words.append(f"full in {fmt.age(left)} at +{pace}B/h over {fmt.age(forecast.base)}")
+            words.append(f"full in {fmt.age(left)} at +{pace}B/h (last {_span(forecast.base)})")
         yield _problem(
             f"disk/{forecast.host}/{forecast.target}",
             severity,
@@ -145,6 +145,10 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
             weight=55.0,
             hosts=(forecast.host,),
         )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
 
 
 def _over(ratio: float | None, limit: float) -> bool:

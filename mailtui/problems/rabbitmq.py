@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.broker import BrokerQueue, BrokerReport
+from mailtui.model.metrics import MetricsReport
 from mailtui.model.problem import Problem, Severity
 from mailtui.problems.unanswered import unanswered
 
@@ -29,8 +33,21 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     if not isinstance(report, BrokerReport) or settings is None:
         return
     yield from _nodes(report, reading.read_at)
-    for queue in report.queues:
+    metrics = state.value("prometheus", MetricsReport)
+    for queue in _grown(report.queues, metrics):
         yield from _queue(queue, settings, reading.read_at)
+
+
+def _grown(queues: tuple[BrokerQueue, ...], metrics: MetricsReport | None) -> Iterator[BrokerQueue]:
+    """`queues` with the growth that Prometheus knows, where the broker itself does not yet."""
+    names = Counter(queue.name for queue in queues)
+    for queue in queues:
+        grew = metrics.values.get(f"broker_growth.{queue.name}") if metrics is not None else None
+        # Prometheus is asked by name: the same name in two virtual hosts is no answer
+        if queue.growth is None and grew is not None and names[queue.name] == 1:
+            yield msgspec.structs.replace(queue, growth=grew, growth_span=1200.0)
+        else:
+            yield queue
 
 
 def _nodes(report: BrokerReport, read_at: float) -> Iterator[Problem]:
