@@ -20,14 +20,14 @@ from mailtui.sandbox.prometheus_parameters import (
     parse_time,
 )
 from mailtui.sandbox.prometheus_rules import Rules
-from mailtui.sandbox.promql import Query, Source
+from mailtui.sandbox.promql import Query, Samples, Source
 from mailtui.sandbox.promql_values import (
     ParseError,
     QueryError,
     Row,
     Scalar,
     Text,
-    Value,
+    Vector,
     write_float,
 )
 from mailtui.sandbox.tsdb import Series, Store
@@ -52,16 +52,14 @@ def instant(store: Store, text: str, at: int) -> dict[str, Any]:
         return {"resultType": "string", "result": [stamp(at), value.value]}
     if isinstance(value, Scalar):
         return {"resultType": "scalar", "result": [stamp(at), write_float(value.values[0])]}
-    if value and isinstance(value[0], Source):
-        return {"resultType": "matrix", "result": [_raw(s) for s in value if isinstance(s, Source)]}
-    if text.rstrip().endswith("]") and not value:
-        return {"resultType": "matrix", "result": []}
+    if isinstance(value, Samples):
+        return {"resultType": "matrix", "result": [_raw(s) for s in value.sources]}
     return {
         "resultType": "vector",
         "result": [
             {"metric": row.labels, "value": [stamp(at), write_float(v)]}
             for row in value
-            if isinstance(row, Row) and (v := row.values[0]) is not None
+            if (v := row.values[0]) is not None
         ],
     }
 
@@ -74,10 +72,8 @@ def _raw(source: Source) -> dict[str, Any]:
 def ranged(store: Store, text: str, start: int, end: int, step: int) -> dict[str, Any]:
     """`data` of a range query; times in milliseconds. ParseError, QueryError."""
     steps = list(range(start, end + 1, step))
-    value = Query(store, steps).run(text)
-    if isinstance(value, Text) or (
-        isinstance(value, list) and value and isinstance(value[0], Source)
-    ):
+    value = Query(store, steps, bounds=(start, end)).run(text)
+    if isinstance(value, Text | Samples):
         kind = "string" if isinstance(value, Text) else "range vector"
         raise ParseError(
             f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
@@ -85,13 +81,10 @@ def ranged(store: Store, text: str, start: int, end: int, step: int) -> dict[str
     return {"resultType": "matrix", "result": list(_matrix(value, steps))}
 
 
-def _matrix(value: Value | list[Source], steps: list[int]) -> Iterable[dict[str, Any]]:
+def _matrix(value: Scalar | Vector, steps: list[int]) -> Iterable[dict[str, Any]]:
     rows = [Row({}, list(value.values))] if isinstance(value, Scalar) else value
-    if not isinstance(rows, list):
-        return
     stamps = [stamp(t) for t in steps]
-    chosen = [row for row in rows if isinstance(row, Row)]
-    for row in sorted(chosen, key=lambda r: list(r.labels.items())):
+    for row in sorted(rows, key=lambda r: list(r.labels.items())):
         values = [
             [t, write_float(v)] for t, v in zip(stamps, row.values, strict=True) if v is not None
         ]

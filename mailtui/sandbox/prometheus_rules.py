@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailtui.sandbox.promql import Query
-from mailtui.sandbox.promql_values import write_float
+from mailtui.sandbox.promql_values import QueryError, write_float
 from mailtui.sandbox.tsdb import Labels, Store
 from mailtui.sandbox.world.alerts import FILE, GROUP, RULES, AlertRule
 from mailtui.sandbox.world.audit import timestamp
@@ -120,7 +120,7 @@ class Rules:
 def _advance(state: _State, store: Store, steps: list[int]) -> None:
     rows = Query(store, steps).run(state.rule.expr)
     if not isinstance(rows, list):
-        return
+        raise QueryError(f"the expression of rule {state.rule.name} is not an instant vector")
     for i, at in enumerate(steps):
         holds: dict[tuple[tuple[str, str], ...], tuple[Labels, float]] = {}
         for row in rows:

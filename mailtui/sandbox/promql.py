@@ -56,6 +56,13 @@ class Source:
 
 
 @dataclass(slots=True)
+class Samples:
+    """The value of a range selector on its own: what an instant query answers as a matrix."""
+
+    sources: list[Source]
+
+
+@dataclass(slots=True)
 class Query:
     """One evaluation: times in epoch milliseconds."""
 
@@ -66,10 +73,10 @@ class Query:
     kept: list[array[int]] = field(default_factory=list)
     """Keeps those arrays alive, so that an identity is not used twice."""
     bounds: tuple[int, int] | None = None
-    """Start and end of the whole query, for `@ start()` in a subquery."""
+    """Start and end of the whole query, for `@ start()`; None: first and last step."""
 
-    def run(self, text: str) -> Value | list[Source]:
-        """The value of an expression; raw samples (`list[Source]`) of a range selector."""
+    def run(self, text: str) -> Value | Samples:
+        """The value of an expression."""
         tree = unwrapped(parse(text))
         if isinstance(tree, ast.MatrixSelector):
             return self._raw(tree)
@@ -297,23 +304,23 @@ class Query:
             sources.append(Source(row.labels, times, [v for _, v in there]))
         return sources
 
-    def _raw(self, node: Any) -> list[Source]:
+    def _raw(self, node: Any) -> Samples:
         """The samples of a range selector, as an instant query answers it."""
         at = self._times(node.vector_selector)
         sources = [_source(s) for s in self.store.select(matchers_of(node.vector_selector))]
         return self._cut(sources, at, millis(node.range))
 
-    def _raw_subquery(self, node: Any) -> list[Source]:
+    def _raw_subquery(self, node: Any) -> Samples:
         at = self._times(node)
         return self._cut(self._subquery(node, at), at, millis(node.range))
 
-    def _cut(self, sources: list[Source], at: list[int], back: int) -> list[Source]:
-        cut = []
+    def _cut(self, sources: list[Source], at: list[int], back: int) -> Samples:
+        cut: list[Source] = []
         for source in sources:
             low, high = self._lookups(source.times, at, back)[0]
             if high > low:
                 cut.append(Source(source.labels, source.times[low:high], source.values[low:high]))
-        return cut
+        return Samples(cut)
 
 
 def _source(series: Series) -> Source:

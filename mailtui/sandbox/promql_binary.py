@@ -39,7 +39,8 @@ class Matching:
         return tuple((k, v) for k, v in labels.items() if k not in self.names and k != "__name__")
 
 
-def _divide(a: float, b: float) -> float:
+def divide(a: float, b: float) -> float:
+    """As IEEE 754 has it: infinity or NaN for a divisor of zero."""
     if b == 0.0:
         if a == 0.0 or math.isnan(a) or math.isnan(b):
             return math.nan
@@ -68,7 +69,7 @@ ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
-    "/": _divide,
+    "/": divide,
     "%": _modulo,
     "^": _power,
     "atan2": math.atan2,
@@ -82,6 +83,8 @@ COMPARISON: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda a, b: a <= b,
 }
 SETS = ("and", "or", "unless")
+DROPS_NAME = frozenset(ARITHMETIC) - {"atan2"}
+"""Prometheus 2.42 forgets atan2 here, so its result keeps the metric's name."""
 
 
 def scalars(op: str, left: Scalar, right: Scalar) -> Scalar:
@@ -112,7 +115,7 @@ def vector_scalar(
                 values.append(float(COMPARISON[op](a, b)))
             else:
                 values.append(v if COMPARISON[op](a, b) else None)
-        keeps = op in COMPARISON and not return_bool
+        keeps = op not in DROPS_NAME and not return_bool
         result.append(Row(row.labels if keeps else nameless(row.labels), values))
     return result if op in COMPARISON and not return_bool else merged(result)
 
@@ -238,7 +241,7 @@ def _computed(op: str, row: Row, partner: Row, return_bool: bool, swapped: bool)
 
 def _result_labels(op: str, many: Labels, one: Labels, matching: Matching) -> Labels:
     labels = dict(many)
-    if op in ARITHMETIC or matching.return_bool:
+    if op in DROPS_NAME or matching.return_bool:
         labels.pop("__name__", None)
     if matching.card == "one-to-one":
         if matching.on:

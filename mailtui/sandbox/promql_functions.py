@@ -9,6 +9,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 
+from mailtui.sandbox.promql_binary import divide
 from mailtui.sandbox.promql_values import (
     ParseError,
     QueryError,
@@ -263,7 +264,7 @@ def _bucket_quantile(q: float, buckets: list[tuple[float, float]]) -> float:
     start, count = 0.0, counts[b]
     if b > 0:
         start, count, rank = bounds[b - 1], counts[b] - counts[b - 1], rank - counts[b - 1]
-    return start + (bounds[b] - start) * (rank / count)
+    return start + (bounds[b] - start) * divide(rank, count)
 
 
 def check_label(name: str) -> str:
