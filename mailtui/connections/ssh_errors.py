@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ def _host_key(endpoint: Endpoint, found: Resolved | None) -> SourceError:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return clean(error.strerror)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        # asyncio writes the address into strerror ("Connect call failed ('192.0.2.1', 22)")
+        return os.strerror(error.errno).lower()
     return clean(str(error)) or type(error).__name__

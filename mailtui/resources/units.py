@@ -43,7 +43,9 @@ def _since(row: UnitRow) -> float | None:
 
 def _state(row: UnitRow) -> str:
     unit = row.unit
-    return unit.load if unit.load not in ("loaded", "") else f"{unit.active} ({unit.sub})"
+    if unit.load not in ("loaded", ""):
+        return unit.load
+    return unit.active if unit.active == unit.sub else f"{unit.active} ({unit.sub})"
 
 
 RESOURCE: Resource[UnitRow] = Resource(
