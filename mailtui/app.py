@@ -42,7 +42,10 @@ class ConsoleApp(App[int]):
 
     TITLE = "mailtui"
     ENABLE_COMMAND_PALETTE = True
-    CSS = "Screen { layout: vertical; }"
+    CSS = """
+    ConsoleScreen { layout: vertical; overflow: hidden hidden; }
+    ContentSwitcher { height: 1fr; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             _key(f"screen_{n}", str(n), f"go('{name}')", name.capitalize(), f"Go to {name}")
@@ -110,15 +113,10 @@ class ConsoleApp(App[int]):
             platform = Platform(*settings.choose(loading.context))
             engine.finders()
         except Exception as error:
-            self.call_soon(self._failed_to_load, error)
+            # call_later posts a message: safe from any thread, and nobody waits for it
+            self.call_later(self._failed_to_load, error)
         else:
-            self.call_soon(self._loaded, settings, platform)
-
-    def call_soon(self, function: Any, *args: Any) -> None:
-        """Call on the console's thread, from any other; nobody waits for it."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(function, *args)
+            self.call_later(self._loaded, settings, platform)
 
     def _failed_to_load(self, error: Exception) -> None:
         from mailtui.screens.trouble import Trouble

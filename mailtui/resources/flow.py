@@ -43,7 +43,7 @@ def tiles(state: State, now: float) -> list[Tile]:
         _out(metrics),
         _oldest(state, now),
         _logins(metrics),
-        _pipeline(state, metrics),
+        _pipeline(state),
     ]
 
 
@@ -125,24 +125,18 @@ def _oldest(state: State, now: float) -> Tile:
     return Tile("oldest", fmt.age(age), "", None, oldest.destination, "", age)
 
 
-def _pipeline(state: State, metrics: MetricsReport) -> Tile:
+def _pipeline(state: State) -> Tile:
     report = state.value("rabbitmq", BrokerReport)
     if report is None:
         return Tile("pipeline", "?")
-    parts: list[str] = []
-    dead = 0
-    dead_known = False
-    total = 0
-    for queue in report.queues:
-        if queue.is_dead_letter:
-            dead_known = True
-            dead += queue.total or 0
-        else:
-            waiting = queue.total
-            total += waiting or 0
-            parts.append(f"{queue.name} {fmt.short(waiting)}")
-    shown = "  ".join(parts[:4]) + (f"  +{len(parts) - 4}" if len(parts) > 4 else "")
-    if dead_known:
-        shown += f"  dead {fmt.count(dead)}"
-    level: Level = "warning" if dead else ""
-    return Tile("pipeline", "", "", None, shown or "no queue", level, total)
+    live = [queue for queue in report.queues if not queue.is_dead_letter]
+    dead = [queue for queue in report.queues if queue.is_dead_letter]
+    # what waits matters; of what is empty, the names alone would fill the line
+    live.sort(key=lambda queue: -(queue.total or 0))
+    parts = [f"{queue.name} {fmt.short(queue.total)}" for queue in live]
+    dead_count = sum(queue.total or 0 for queue in dead)
+    if dead:
+        parts.insert(0, f"dead {fmt.count(dead_count)}")
+    level: Level = "warning" if dead_count else ""
+    total = sum(queue.total or 0 for queue in live)
+    return Tile("pipeline", "", "", None, "  ".join(parts) or "no queue", level, total)

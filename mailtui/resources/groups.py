@@ -30,17 +30,22 @@ def resource(by: str) -> Resource[Group]:
         name="groups",
         title=f"by {by}",
         columns=(
-            Column(by, by, lambda g: g.name, width=14, flex=1, truncate="middle"),
+            Column(by, by, lambda g: g.name, width=12, flex=1, truncate="middle"),
             Column("n", "n", lambda g: g.count, lambda g: fmt.count(g.count), "right", 7),
-            Column("oldest", "oldest", _age, lambda g: fmt.age(_age(g)), "right", 8, priority=1),
+            Column("oldest", "oldest", _age, lambda g: fmt.age(_age(g)), "right", 9, priority=1),
             Column("age", "young-old", lambda g: None, _ages, width=9, priority=2),
             Column(
-                "size", "bytes", lambda g: g.size, lambda g: fmt.size(g.size), "right", 7, priority=3
+                "size",
+                "bytes",
+                lambda g: g.size,
+                lambda g: fmt.size(g.size),
+                "right",
+                7,
+                priority=3,
             ),
         ),
         key=lambda g: g.key,
         empty="no message is queued",
-        sort="" if by == "age" else "",
         tick=5.0,
     )
 

@@ -188,7 +188,7 @@ RESOURCE: Resource[HostRow] = Resource(
         ),
         Column("os", "system", lambda h: h.facts.os, width=14, flex=1, priority=5),
         Column("age", "read", _age, lambda h: fmt.age(_age(h)), "right", 8, priority=1),
-        Column("error", "error", _error, width=12, flex=2, priority=3, level=lambda h: "unknown"),
+        Column("error", "error", _error, lambda h: _error(h) or "", width=12, flex=2, priority=3),
     ),
     key=lambda h: h.name,
     empty="no host is configured",

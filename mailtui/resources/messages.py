@@ -32,12 +32,17 @@ def _recipient(message: Message) -> str:
     return f"{first} +{more:,}" if more > 0 else first
 
 
+def _said(message: Message) -> str:
+    """The first recipient's delay reason, word for word."""
+    return message.recipients[0].delay_reason if message.recipients else ""
+
+
 RESOURCE: Resource[Message] = Resource(
     name="messages",
     title="messages",
     columns=(
         Column("id", "queue id", lambda m: m.queue_id, width=16, truncate="never"),
-        Column("host", "host", lambda m: m.host, width=8, priority=1),
+        Column("host", "host", lambda m: m.host, width=6, priority=2),
         Column("queue", "queue", lambda m: m.queue_name, width=9, priority=3, level=_queue_level),
         Column("age", "age", _age, lambda m: fmt.age(_age(m)), "right", 9),
         Column(
@@ -49,7 +54,7 @@ RESOURCE: Resource[Message] = Resource(
             6,
             priority=4,
         ),
-        Column("sender", "sender", _sender, width=16, flex=1, truncate="middle", priority=2),
+        Column("sender", "sender", _sender, width=16, flex=1, truncate="middle", priority=1),
         Column(
             "recipient",
             "recipient",
@@ -70,6 +75,7 @@ RESOURCE: Resource[Message] = Resource(
         ),
         Column("destination", "destination", lambda m: m.destination, width=14, priority=6),
         Column("reason", "reason", lambda m: m.reason, width=20, flex=2, priority=5),
+        Column("said", "delay reason", _said, width=40, flex=2, priority=8),
         Column(
             "arrived",
             "arrived",

@@ -22,7 +22,10 @@ class View(ListsScreen):
     LISTS = (
         ListSpec(broker.RESOURCE, broker.rows, "rabbitmq", broker.more),
         ListSpec(
-            broker_connections.RESOURCE, broker_connections.rows, "rabbitmq", broker_connections.more
+            broker_connections.RESOURCE,
+            broker_connections.rows,
+            "rabbitmq",
+            broker_connections.more,
         ),
         ListSpec(broker_nodes.RESOURCE, broker_nodes.rows, "rabbitmq"),
     )

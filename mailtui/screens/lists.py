@@ -38,7 +38,9 @@ class ListsScreen(ConsoleScreen):
     LISTS: ClassVar[tuple[ListSpec, ...]] = ()
     BINDINGS = [
         Binding("right,right_square_bracket", "turn(1)", "Next list", tooltip="Show the next list"),
-        Binding("left,left_square_bracket", "turn(-1)", "Last list", tooltip="Show the list before"),
+        Binding(
+            "left,left_square_bracket", "turn(-1)", "Last list", tooltip="Show the list before"
+        ),
     ]
 
     def compose_body(self) -> ComposeResult:
@@ -46,7 +48,7 @@ class ListsScreen(ConsoleScreen):
         yield TabLine()
         with ContentSwitcher(initial=f"list-{self.LISTS[0].resource.name}"):
             for spec in self.LISTS:
-                yield TablePanel(spec.resource, id=f"list-{spec.resource.name}")
+                yield TablePanel(spec.resource, "", id=f"list-{spec.resource.name}")
         yield from self.compose_below()
 
     def compose_below(self) -> ComposeResult:

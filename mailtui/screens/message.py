@@ -79,7 +79,10 @@ class MessageDetail(ModalScreen[None]):
         age = fmt.age(clock.now() - message.arrival_time)
         text = Text()
         for name, value in (
-            ("queue", message.queue_name + (" (expires by force)" if message.forced_expire else "")),
+            (
+                "queue",
+                message.queue_name + (" (expires by force)" if message.forced_expire else ""),
+            ),
             ("host", message.host),
             ("arrived", f"{fmt.date_time(message.arrival_time)}, {age} ago"),
             ("size", f"{fmt.size(message.message_size)}B ({fmt.count(message.message_size)})"),
@@ -88,7 +91,11 @@ class MessageDetail(ModalScreen[None]):
             text.append(f"{name:<12}", style="bold")
             text.append(f"{value}\n")
         kept = len(message.recipients)
-        of = f" (the first {kept} of {message.recipient_count:,})" if kept < message.recipient_count else ""
+        of = (
+            f" (the first {kept} of {message.recipient_count:,})"
+            if kept < message.recipient_count
+            else ""
+        )
         text.append(f"\n{message.recipient_count:,} recipients{of}\n", style="bold")
         for recipient in message.recipients:
             text.append(f"  {recipient.address}\n")

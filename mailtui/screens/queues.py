@@ -20,6 +20,7 @@ from mailtui.resources import groups, messages
 from mailtui.screens.base import ConsoleScreen
 from mailtui.widgets import table_messages
 from mailtui.widgets.footline import FootKey
+from mailtui.widgets.heading import Heading
 from mailtui.widgets.panel import TablePanel
 from mailtui.widgets.table import RowTable
 
@@ -34,13 +35,14 @@ class View(ConsoleScreen):
     SOURCES = ("postfix",)
     CSS = """
     View #queue-body { layout: horizontal; height: 1fr; }
-    View #groups { width: 2fr; max-width: 64; border-right: solid $panel; }
-    View #messages-side { width: 3fr; }
-    View #reason { height: 3; padding: 0 1; color: $text-muted; border-top: solid $panel; }
+    View #groups { width: 9fr; max-width: 70; border-right: solid $panel; }
+    View #messages-side { width: 16fr; }
+    View #reason { height: 3; padding: 0 1; color: $foreground 65%; border-top: solid $panel; }
     View.narrow #queue-body { layout: vertical; }
     View.narrow #groups { width: 100%; max-width: 100%; height: 2fr; border-right: none; }
     View.narrow #messages-side { width: 100%; height: 3fr; }
     View.short #reason { display: none; }
+    View.short #queue-heading { display: none; }
     """
     BINDINGS = [
         Binding("b", "group_by(1)", "Group by", tooltip="Group by the next: " + ", ".join(BY)),
@@ -55,6 +57,7 @@ class View(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Groups, messages, the reason of the message under the cursor."""
+        yield Heading("Queues", id="queue-heading")
         with Container(id="queue-body"):
             yield TablePanel(groups.resource(self._by), id="groups")
             with Vertical(id="messages-side"):
@@ -92,8 +95,11 @@ class View(ConsoleScreen):
         self._group_panel.show(
             groups.rows(self._messages, self._by, clock.now()),
             readings,
-            detail=_counts(state.values("postfix", QueueListing)),
         )
+        heading = self.query_one("#queue-heading", Heading)
+        heading.heading = f"Queues   {_counts(state.values('postfix', QueueListing))}"
+        heading.note = "by " + "  ".join(f"[{by}]" if by == self._by else by for by in BY)
+        heading.refresh()
         self._show_members(more=bool(more))
         self.update_foot()
 

@@ -46,4 +46,4 @@ class EventStrip(Widget):
         return text
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"strip--{name}", partial=True)
+        return self.get_component_rich_style(f"strip--{name}")

@@ -14,8 +14,7 @@ from mailtui.resources.flow import Tile
 from mailtui.widgets.glyphs import UNICODE, Glyphs
 
 NAME = 9
-VALUE = 10
-UNIT = 5
+VALUE = 8
 
 
 class FlowBoard(Widget):
@@ -33,11 +32,11 @@ class FlowBoard(Widget):
     DEFAULT_CSS = """
     FlowBoard {
         height: auto; padding: 0 1;
-        & > .flow--name { color: $text-muted; }
+        & > .flow--name { color: $foreground 65%; }
         & > .flow--value { text-style: bold; }
-        & > .flow--unit { color: $text-muted; }
+        & > .flow--unit { color: $foreground 65%; }
         & > .flow--spark { color: $primary; }
-        & > .flow--note { color: $text-muted; }
+        & > .flow--note { color: $foreground 65%; }
         & > .flow--warning { color: $warning; text-style: bold; }
         & > .flow--critical { color: $error; text-style: bold; }
     }
@@ -64,13 +63,14 @@ class FlowBoard(Widget):
             line = Text(no_wrap=True, end="")
             for number, tile in enumerate(self.tiles[start : start + columns]):
                 last = number == columns - 1
-                line.append_text(self._tile(tile, each if last else each - 2))
+                unit = max(len(t.unit) for t in self.tiles[number::columns])
+                line.append_text(self._tile(tile, each if last else each - 2, unit))
                 if not last:
                     line.append("  ")
             lines.append(line)
         return Text("\n").join(lines)
 
-    def _tile(self, tile: Tile, width: int) -> Text:
+    def _tile(self, tile: Tile, width: int, unit: int) -> Text:
         bad = tile.level in ("warning", "critical")
         text = Text(no_wrap=True)
         text.append(f"{tile.name:<{NAME}}", style=self._style("name"))
@@ -78,17 +78,20 @@ class FlowBoard(Widget):
             text.append(
                 f"{tile.value:>{VALUE}} ", style=self._style(tile.level if bad else "value")
             )
-            text.append(f"{tile.unit:<{UNIT}}", style=self._style("unit"))
+            text.append(f"{tile.unit:<{unit}} ", style=self._style("unit"))
         room = width - text.cell_len
         note = tile.note
         if self.glyphs.ascii:
             note = note.replace("▲", "!").replace("▼", "v")
         if tile.trend is not None and room > 12:
             # the note keeps its place: the sparkline takes what is left
-            length = max(8, min(60, room - max(24, cell_len(note) + 2)))
+            length = max(8, min(60, room - max(20, cell_len(note)) - 2))
             length = min(length, room)
+            known = [v for v in tile.trend.values if v is not None]
+            # some air above the peak, so that full blocks of two lines never touch
+            top = max(known, default=0.0) * 1.2
             text.append(
-                spark(tile.trend.values, length, lo=0.0, ascii=self.glyphs.ascii),
+                spark(tile.trend.values, length, lo=0.0, hi=top or None, ascii=self.glyphs.ascii),
                 style=self._style("spark"),
             )
             text.append("  ")
@@ -97,4 +100,4 @@ class FlowBoard(Widget):
         return text
 
     def _style(self, name: Level | str) -> Style:
-        return self.get_component_rich_style(f"flow--{name}", partial=True)
+        return self.get_component_rich_style(f"flow--{name}")

@@ -31,9 +31,9 @@ class FootLine(Widget):
     FootLine {
         height: 1; dock: bottom; background: $panel; color: $text;
         & > .footline--key { color: $accent; text-style: bold; }
-        & > .footline--label { color: $text; }
-        & > .footline--not { color: $text-disabled; }
-        & > .footline--message { color: $text; text-style: bold; }
+        & > .footline--label { color: $foreground; }
+        & > .footline--not { color: $foreground 45%; }
+        & > .footline--message { color: $foreground; text-style: bold; }
     }
     """
     keys: reactive[tuple[FootKey, ...]] = reactive(())
@@ -51,18 +51,25 @@ class FootLine(Widget):
         """The keys that fit."""
         width = self.size.width
         left = self._line(self.keys, width - 1)
-        right = self._line(self.right, width - left.cell_len - 3)
+        right = self._right(width - left.cell_len - 3)
         gap = max(1, width - left.cell_len - right.cell_len - 1)
         return Text(" ", no_wrap=True, end="") + left + Text(" " * gap) + right
 
-    def _line(self, keys: tuple[FootKey, ...], width: int) -> Text:
+    def _right(self, room: int) -> Text:
+        """The screens by name if all of them fit, else only how to reach them."""
+        names = self._line(self.right, 1000, gap=1)
+        if names.cell_len <= room or not self.right:
+            return names
+        short = FootKey(f"{self.right[0].key}-{self.right[-1].key}", "screens")
+        return self._line((short,), room)
+
+    def _line(self, keys: tuple[FootKey, ...], width: int, gap: int = 2) -> Text:
         text = Text(no_wrap=True)
         for index, key in enumerate(keys):
             part = self._part(key)
-            gap = 2 if text else 0
             if text.cell_len + gap + part.cell_len > width:
                 break
-            text.append(" " * gap)
+            text.append(" " * gap if text else "")
             part.stylize(Style(meta={"foot": (keys is self.right, index)}))
             text.append_text(part)
         return text
@@ -73,7 +80,7 @@ class FootLine(Widget):
         return Text.assemble((key.key, self._style("key")), " ", (key.label, self._style("label")))
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"footline--{name}", partial=True)
+        return self.get_component_rich_style(f"footline--{name}")
 
     def on_click(self, event: events.Click) -> None:
         """Tell which key was clicked."""

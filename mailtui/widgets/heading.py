@@ -15,7 +15,7 @@ class Heading(Widget):
     Heading {
         height: 1; padding: 0 1;
         & > .heading--title { text-style: bold; color: $primary; }
-        & > .heading--note { color: $text-muted; }
+        & > .heading--note { color: $foreground 65%; }
     }
     """
     note: reactive[str] = reactive("")
@@ -27,10 +27,8 @@ class Heading(Widget):
 
     def render(self) -> Text:
         """Title, gap, note."""
-        title = Text(
-            self.heading, style=self.get_component_rich_style("heading--title", partial=True)
-        )
-        note = Text(self.note, style=self.get_component_rich_style("heading--note", partial=True))
+        title = Text(self.heading, style=self.get_component_rich_style("heading--title"))
+        note = Text(self.note, style=self.get_component_rich_style("heading--note"))
         room = self.content_size.width - title.cell_len - 1
         note.truncate(max(0, room), overflow="ellipsis")
         gap = max(1, self.content_size.width - title.cell_len - note.cell_len)

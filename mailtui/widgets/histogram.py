@@ -224,7 +224,7 @@ class HistogramView(Widget, can_focus=True):
         return "".join(line)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"histogram--{name}", partial=True)
+        return self.get_component_rich_style(f"histogram--{name}")
 
     # --- keys ---
 

@@ -34,7 +34,7 @@ class Caption(Widget):
         height: 1; padding: 0 1; color: $text;
         & > .caption--title { text-style: bold; }
         & > .caption--filter { color: $accent; }
-        & > .caption--muted { color: $text-muted; }
+        & > .caption--muted { color: $foreground 65%; }
         & > .caption--stale { color: $warning; text-style: bold; }
         & > .caption--new { color: $accent; text-style: bold; }
     }
@@ -56,7 +56,8 @@ class Caption(Widget):
         left = Text(self.heading, style=self._style("title"), no_wrap=True, end="")
         if self.detail:
             left.append(f"  {self.detail}")
-        left.append(f"  {table.count_text}", style=self._style("muted"))
+        if self.heading or table.more_than or table.shown != table.loaded:
+            left.append(f"  {table.count_text}", style=self._style("muted"))
         if table.where is not None and table.where.text:
             left.append(f"  /{table.where.text}", style=self._style("filter"))
         if marked := len(table.marked_keys):
@@ -81,7 +82,7 @@ class Caption(Widget):
         return Text(fresh.text, style=self._style("muted"))
 
     def _style(self, name: str):  # type: ignore[no-untyped-def]
-        return self.get_component_rich_style(f"caption--{name}", partial=True)
+        return self.get_component_rich_style(f"caption--{name}")
 
 
 class TablePanel(Vertical):
@@ -93,7 +94,7 @@ class TablePanel(Vertical):
         self, resource: Resource[Any], title: str | None = None, *, id: str | None = None
     ) -> None:
         super().__init__(id=id)
-        self.caption = Caption(title or resource.title)
+        self.caption = Caption(resource.title if title is None else title)
         self.table = RowTable(resource)
         self._readings: Sequence[AnyReading] = ()
         self._painted_at = 0.0

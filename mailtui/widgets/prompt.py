@@ -58,7 +58,7 @@ class Prompt(Vertical):
     Prompt {
         dock: bottom; height: 2; display: none; background: $panel; margin-bottom: 1;
         &.open { display: block; }
-        & #prompt-hint { height: 1; padding: 0 1; color: $text-muted; }
+        & #prompt-hint { height: 1; padding: 0 1; color: $foreground 65%; }
         & #prompt-hint.error { color: $text-error; text-style: bold; }
         & #prompt-mark { width: 2; padding-left: 1; text-style: bold; color: $accent; }
         & PromptInput { border: none; height: 1; padding: 0; background: $panel; width: 1fr; }

@@ -243,4 +243,4 @@ class QueryLine(Widget):
         self.styles.width = 8 if part == "query" else None
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"query--{name}", partial=True)
+        return self.get_component_rich_style(f"query--{name}")

@@ -21,10 +21,10 @@ class SourceLine(Widget):
     DEFAULT_CSS = """
     SourceLine {
         height: 1; padding: 0 1;
-        & > .sources--name { color: $text-muted; }
+        & > .sources--name { color: $foreground 65%; }
         & > .sources--ok { color: $success; }
         & > .sources--warning { color: $warning; text-style: bold; }
-        & > .sources--muted { color: $text-muted; }
+        & > .sources--muted { color: $foreground 65%; }
     }
     """
     readings: reactive[tuple[AnyReading, ...]] = reactive(())
@@ -35,14 +35,27 @@ class SourceLine(Widget):
         by_source: dict[str, list[AnyReading]] = {}
         for reading in self.readings:
             by_source.setdefault(reading.source, []).append(reading)
-        text = Text("Sources", style=self._style("name"), no_wrap=True, overflow="ellipsis", end="")
-        if not by_source:
+        states = {name: self._state(found) for name, found in by_source.items()}
+        # what fails comes first, and what is well says less where there is little room
+        names = sorted(states, key=lambda name: states[name][0] in ("ok", ""))
+        text = self._entries(names, states, ages=True)
+        if text.cell_len > self.content_size.width:
+            text = self._entries(names, states, ages=False)
+        text.truncate(self.content_size.width, overflow="ellipsis")
+        return text
+
+    def _entries(
+        self, names: list[str], states: dict[str, tuple[Level, str]], *, ages: bool
+    ) -> Text:
+        text = Text("Sources", style=self._style("name"), no_wrap=True, end="")
+        if not names:
             text.append("  connecting…", style=self._style("muted"))
-        for name, readings in by_source.items():
-            level, words = self._state(readings)
+        for name in names:
+            level, words = states[name]
             style = self._style("ok" if level == "ok" else "muted" if not level else "warning")
             text.append(f"  {name} ", style=self._style("name"))
-            text.append(f"{self.glyphs.of(level)} {words}".strip(), style=style)
+            said = words if ages or level != "ok" else ""
+            text.append(f"{self.glyphs.of(level)} {said}".strip(), style=style)
         return text
 
     def _state(self, readings: list[AnyReading]) -> tuple[Level, str]:
@@ -64,4 +77,4 @@ class SourceLine(Widget):
         return "ok", fmt.age(fresh.oldest)
 
     def _style(self, name: str):  # type: ignore[no-untyped-def]
-        return self.get_component_rich_style(f"sources--{name}", partial=True)
+        return self.get_component_rich_style(f"sources--{name}")

@@ -18,7 +18,7 @@ class TabLine(Widget):
     TabLine {
         height: 1; padding: 0 1;
         & > .tabs--active { text-style: bold reverse; }
-        & > .tabs--other { color: $text-muted; }
+        & > .tabs--other { color: $foreground 65%; }
         & > .tabs--bad { color: $warning; text-style: bold; }
     }
     """
@@ -40,7 +40,7 @@ class TabLine(Widget):
             if index:
                 text.append("  ")
             style = self.get_component_rich_style(
-                "tabs--active" if index == self.active else "tabs--other", partial=True
+                "tabs--active" if index == self.active else "tabs--other"
             )
             label = f" {name} {count} " if count else f" {name} "
             text.append(label, style=style + Style(meta={"tab": index}))

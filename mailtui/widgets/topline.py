@@ -57,10 +57,10 @@ class TopLine(Widget):
     DEFAULT_CSS = """
     TopLine {
         height: 1; dock: top; background: $panel; color: $text;
-        & > .topline--critical { color: $text; background: $error; text-style: bold; }
+        & > .topline--critical { color: $foreground; background: $error; text-style: bold; }
         & > .topline--warning { color: $warning; text-style: bold; }
         & > .topline--unknown { color: $accent; text-style: bold; }
-        & > .topline--muted { color: $text-muted; }
+        & > .topline--muted { color: $foreground 65%; }
         & > .topline--stale { color: $warning; text-style: bold; }
     }
     """
@@ -119,4 +119,4 @@ class TopLine(Widget):
         return Text(f"data {fmt.age(facts.oldest)}", style=self._style("muted"))
 
     def _style(self, name: str):  # type: ignore[no-untyped-def]
-        return self.get_component_rich_style(f"topline--{name}", partial=True)
+        return self.get_component_rich_style(f"topline--{name}")
