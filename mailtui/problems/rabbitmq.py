@@ -51,17 +51,19 @@ def _grown(queues: tuple[BrokerQueue, ...], metrics: MetricsReport | None) -> It
 
 
 def _nodes(report: BrokerReport, read_at: float) -> Iterator[Problem]:
-    said: set[str] = set()
+    said: list[tuple[str, str]] = []
     for node in report.nodes:
         words: list[str] = []
         if not node.running:
             words.append("is down")
         if node.disk_alarm:
+            said.append((node.name, "disk"))
             words.append(
                 f"disk alarm: {fmt.size(node.disk_free)} free, "
                 f"limit {fmt.size(node.disk_free_limit)}; publishers are blocked"
             )
         if node.memory_alarm:
+            said.append((node.name, "memory"))
             words.append(
                 f"memory alarm: {fmt.size(node.memory_used)} used, "
                 f"limit {fmt.size(node.memory_limit)}; publishers are blocked"
@@ -69,11 +71,10 @@ def _nodes(report: BrokerReport, read_at: float) -> Iterator[Problem]:
         if node.partitions:
             words.append(f"partitioned from {', '.join(node.partitions)}")
         if words:
-            said.add(node.name)
             yield _node_problem(node.name, f"{node.name} {'; '.join(words)}", read_at)
     for alarm in report.alarms:
-        # without the tag `monitoring` nodes are unknown, but alarms are not
-        if not any(name in alarm for name in said):
+        # a node's own flags come later than the check, and not to every user
+        if not any(name in alarm and alarm.startswith(kind) for name, kind in said):
             yield _node_problem("", alarm, read_at)
 
 
