@@ -50,7 +50,10 @@ class Timeline:
 class Series:
     """One series: its labels (with `__name__`), and a value or NaN for each time."""
 
-    __slots__ = ("_gaps", "_points", "_values", "always", "labels", "live", "past", "timeline")
+    __slots__ = (
+        "_gaps", "_past", "_points", "_ready", "_values", "always", "labels", "live", "past",
+        "timeline",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,48 +63,54 @@ class Series:
         live: Callable[[], float] | None = None,
         always: bool = False,
     ) -> None:
-        """Without `live`, `past` is true for the future, too. `always`: a sample in spite of a
-        failed scrape (`up`).
+        """`past` is the value before the series began to be recorded (None: there was none).
+        Without `live` it is never recorded, and `past` is true for the future, too. `always`: a
+        sample in spite of a failed scrape (`up`).
         """
         self.labels = dict(sorted(labels.items()))
         self.timeline = timeline
         self.past = past
         self.live = live
         self.always = always
+        self._past = len(timeline.times) if live is not None else 0
+        """How many of the timeline's oldest times are before the recording."""
+        self._ready = live is None
+        """True once the past of a recorded series was computed and stands in `_values`."""
         self._values: array[float] = array("d")
         self._gaps = False
         self._points: tuple[array[int], array[float]] | None = None
-        if past is None:
-            self._values.extend([NAN] * len(timeline.times))
-            self._gaps = bool(timeline.times)
         timeline.series.append(self)
 
     def record(self, value: float) -> None:
         """The value at the timeline's newest time."""
-        missing = len(self.timeline.times) - 1 - len(self._values)
-        if missing > 0:
-            self._compute(len(self.timeline.times) - 1)
-        self._append(value)
-
-    def _append(self, value: float) -> None:
         self._values.append(value)
         self._points = None
         if math.isnan(value):
             self._gaps = True
 
-    def _compute(self, until: int) -> None:
-        past, timeline = self.past, self.timeline
+    def _computed(self, first: int, last: int) -> array[float]:
+        """The past at some of the timeline's times."""
+        past, timeline, always = self.past, self.timeline, self.always
         if past is None:
-            return
-        for i in range(len(self._values), until):
-            ok = timeline.ok[i] or self.always
-            self._append(past(timeline.times[i] / 1000.0) if ok else NAN)
+            values = array("d", [NAN] * (last - first))
+        else:
+            times, ok = timeline.times, timeline.ok
+            values = array(
+                "d",
+                [past(times[i] / 1000.0) if ok[i] or always else NAN for i in range(first, last)],
+            )
+        self._gaps = self._gaps or any(map(math.isnan, values))
+        return values
 
     @property
     def values(self) -> array[float]:
         """One value for each of `timeline.times`; NaN: no sample."""
-        if len(self._values) < len(self.timeline.times):
-            self._compute(len(self.timeline.times))
+        if not self._ready:
+            self._values = self._computed(0, self._past) + self._values
+            self._ready = True
+        elif self.live is None and len(self._values) < len(self.timeline.times):
+            self._values += self._computed(len(self._values), len(self.timeline.times))
+            self._points = None
         return self._values
 
     def points(self) -> tuple[array[int], array[float]]:
@@ -119,10 +128,15 @@ class Series:
         return self._points
 
     def trim(self, drop: int) -> None:
-        """Forget the oldest `drop` values."""
-        values = self.values
-        del values[:drop]
+        """Forget the oldest `drop` values; a past that nobody asked for is not computed for it."""
         self._points = None
+        if self._ready:
+            del self._values[:drop]
+        elif drop <= self._past:
+            self._past -= drop
+        else:
+            del self._values[: drop - self._past]
+            self._past = 0
 
 
 @dataclass(slots=True, frozen=True)
