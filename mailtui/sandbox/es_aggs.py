@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mailtui.sandbox import es_dates
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing
-from mailtui.sandbox.es_fields import INTEGERS, NUMBERS, TEXT, ip_text, no_fielddata
+from mailtui.sandbox.es_fields import NUMBERS, ip_text
 from mailtui.sandbox.es_histogram import bucket_keys, fill_gaps
-from mailtui.sandbox.es_leaf import Context
+from mailtui.sandbox.es_metrics import Part, Request, TopHits, cardinality, metric, value_count
 from mailtui.sandbox.es_query import compile_query
 from mailtui.sandbox.es_text import lucene_regexp
 
-Part = tuple[Context, Sequence[Any]]
-TopHits = Callable[[dict[str, Any], list[Part]], dict[str, Any]]
-
 MAX_BUCKETS = 65_536
+
+
 _META = ("aggs", "aggregations", "meta")
 
 
@@ -49,98 +48,11 @@ def aggregate(specs: Any, parts: list[Part], top_hits: TopHits) -> dict[str, Any
         if handler is None:
             raise parsing(f"Unknown aggregation type [{kinds[0]}]", f"unknown field [{kinds[0]}]")
         below = spec.get("aggs") or spec.get("aggregations") or {}
-        answer = handler(_Request(name, spec[kinds[0]], below, parts, top_hits))
+        answer = handler(Request(name, spec[kinds[0]], below, parts, top_hits, aggregate))
         if "meta" in spec:
             answer["meta"] = spec["meta"]
         answers[name] = answer
     return answers
-
-
-class _Request:
-    """One aggregation to run."""
-
-    def __init__(
-        self, name: str, body: dict[str, Any], below: Any, parts: list[Part], top_hits: TopHits
-    ) -> None:
-        self.name = name
-        self.body = body
-        self.below = below
-        self.parts = parts
-        self.top_hits = top_hits
-
-    def field(self) -> str:
-        """The field's name; EsError without one."""
-        field = self.body.get("field")
-        if not field:
-            if "script" in self.body:
-                raise illegal("cannot execute [inline] scripts")
-            raise illegal(f"Required one of fields [field, script], but none were specified."
-                          f" [{self.name}]")  # fmt: skip
-        return str(field)
-
-    def kind(self) -> str | None:
-        """The field's type in the first index that maps it; EsError for text."""
-        kinds = [context.mapping.kind(self.field()) for context, _ in self.parts]
-        found = next((kind for kind in kinds if kind not in (None, "object")), None)
-        if found in TEXT:
-            raise no_fielddata(self.field())
-        return found
-
-    def only(self, *known: str) -> None:
-        """EsError for options that are not known here."""
-        for key in self.body:
-            if key not in known:
-                raise parsing(f"[{self.name}] unknown field [{key}]")
-
-    def values(self) -> Iterable[Any]:
-        """Every value of the field in the rows, lists flattened, `missing` filled in."""
-        field, kind, missing = self.field(), self.kind(), self.body.get("missing")
-        if missing is not None and kind == "date":
-            missing = es_dates.parse(missing, now=0)
-        for context, rows in self.parts:
-            get = context.get(field)
-            for row in rows:
-                value = get(row)
-                if type(value) is list:
-                    yield from value
-                elif value is not None:
-                    yield value
-                elif missing is not None:
-                    yield missing
-
-    def bucket(self, parts: list[Part], **head: Any) -> dict[str, Any]:
-        """A bucket with its count and what is aggregated below it."""
-        bucket = {**head, "doc_count": sum(len(rows) for _, rows in parts)}
-        if self.below:
-            bucket |= aggregate(self.below, parts, self.top_hits)
-        return bucket
-
-    def grouped(self, key_of: Callable[[Any], Any], missing: Any = None) -> dict[Any, list[Part]]:
-        """Rows by key of their field's values; a row with two keys is in both."""
-        field = self.field()
-        groups: dict[Any, list[Part]] = {}
-        for context, rows in self.parts:
-            get = context.get(field)
-            own: dict[Any, list[Any]] = {}
-            for row in rows:
-                value = get(row)
-                if value is None or value == []:
-                    if missing is None:
-                        continue
-                    value = missing
-                if type(value) is list:
-                    for key in {key_of(item) for item in value}:
-                        own.setdefault(key, []).append(row)
-                else:
-                    key = key_of(value)
-                    group = own.get(key)
-                    if group is None:
-                        own[key] = [row]
-                    else:
-                        group.append(row)
-            for key, group in own.items():
-                groups.setdefault(key, []).append((context, group))
-        return groups
 
 
 def _too_many(count: int) -> EsError:
@@ -154,7 +66,7 @@ def _too_many(count: int) -> EsError:
     )
 
 
-def _date_histogram(request: _Request) -> dict[str, Any]:
+def _date_histogram(request: Request) -> dict[str, Any]:
     body = request.body
     request.only("field", "fixed_interval", "calendar_interval", "min_doc_count", "format",
                  "extended_bounds", "hard_bounds", "time_zone", "offset", "keyed", "missing",
@@ -192,7 +104,7 @@ def _date_histogram(request: _Request) -> dict[str, Any]:
     return {"buckets": buckets}
 
 
-def _histogram(request: _Request) -> dict[str, Any]:
+def _histogram(request: Request) -> dict[str, Any]:
     request.only("field", "interval", "min_doc_count", "missing", "keyed", "order", "offset")
     kind = request.kind()
     if kind is not None and kind not in NUMBERS:
@@ -258,7 +170,7 @@ def _by_metric(name: str, metric: str) -> Callable[[dict[str, Any]], float]:
     return key
 
 
-def _terms(request: _Request) -> dict[str, Any]:
+def _terms(request: Request) -> dict[str, Any]:
     request.only("field", "size", "shard_size", "order", "missing", "min_doc_count", "include",
                  "exclude", "show_term_doc_count_error", "execution_hint", "collect_mode",
                  "format", "value_type", "shard_min_doc_count")  # fmt: skip
@@ -321,7 +233,7 @@ def _key(kind: str | None, key: Any) -> dict[str, Any]:
     return {"key": key}
 
 
-def _selected(request: _Request, query: Any) -> list[Part]:
+def _selected(request: Request, query: Any) -> list[Part]:
     selected: list[Part] = []
     for context, rows in request.parts:
         compiled = compile_query(query, context)
@@ -331,11 +243,11 @@ def _selected(request: _Request, query: Any) -> list[Part]:
     return selected
 
 
-def _filter(request: _Request) -> dict[str, Any]:
+def _filter(request: Request) -> dict[str, Any]:
     return request.bucket(_selected(request, request.body))
 
 
-def _filters(request: _Request) -> dict[str, Any]:
+def _filters(request: Request) -> dict[str, Any]:
     request.only("filters", "other_bucket", "other_bucket_key", "keyed")
     filters = request.body.get("filters")
     if not filters:
@@ -352,56 +264,13 @@ def _filters(request: _Request) -> dict[str, Any]:
     return {"buckets": buckets if keyed else list(buckets.values())}
 
 
-def _missing(request: _Request) -> dict[str, Any]:
+def _missing(request: Request) -> dict[str, Any]:
     return request.bucket(
         _selected(request, {"bool": {"must_not": {"exists": {"field": request.field()}}}})
     )
 
 
-def _cardinality(request: _Request) -> dict[str, Any]:
-    request.only("field", "precision_threshold", "missing", "rehash", "execution_hint")
-    return {"value": len(set(request.values()))}
-
-
-def _value_count(request: _Request) -> dict[str, Any]:
-    request.only("field", "missing")
-    return {"value": sum(1 for _ in request.values())}
-
-
-def _metric(what: str) -> Callable[[_Request], dict[str, Any]]:
-    def run(request: _Request) -> dict[str, Any]:
-        request.only("field", "missing", "format")
-        kind = request.kind()
-        if kind is not None and kind not in (*NUMBERS, "date", "boolean"):
-            raise ShardError(
-                400,
-                "illegal_argument_exception",
-                f"Field [{request.field()}] of type [{kind}] is not supported for aggregation"
-                f" [{what}]",
-            )
-        values = [float(value) for value in request.values()]
-        stats: dict[str, Any] = {
-            "count": len(values),
-            "min": min(values, default=None),
-            "max": max(values, default=None),
-            "avg": sum(values) / len(values) if values else None,
-            "sum": sum(values) if kind in INTEGERS else math.fsum(values),
-        }
-        shown = stats if what == "stats" else {"value": stats[what]}
-        if kind == "date":
-            formats = request.body.get("format")
-            texts = {
-                f"{key}_as_string": es_dates.show(int(value), formats=formats)
-                for key, value in shown.items()
-                if value is not None and key != "count"
-            }
-            return {**shown, **texts}
-        return dict(shown)
-
-    return run
-
-
-def _top_hits(request: _Request) -> dict[str, Any]:
+def _top_hits(request: Request) -> dict[str, Any]:
     request.only("from", "size", "sort", "_source", "fields", "docvalue_fields", "version")
     if request.below:
         raise EsError(
@@ -412,19 +281,19 @@ def _top_hits(request: _Request) -> dict[str, Any]:
     return {"hits": request.top_hits({"size": 3, **request.body}, request.parts)}
 
 
-_KINDS: dict[str, Callable[[_Request], dict[str, Any]]] = {
+_KINDS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "date_histogram": _date_histogram,
     "histogram": _histogram,
     "terms": _terms,
     "filter": _filter,
     "filters": _filters,
     "missing": _missing,
-    "cardinality": _cardinality,
-    "value_count": _value_count,
-    "min": _metric("min"),
-    "max": _metric("max"),
-    "avg": _metric("avg"),
-    "sum": _metric("sum"),
-    "stats": _metric("stats"),
+    "cardinality": cardinality,
+    "value_count": value_count,
+    "min": metric("min"),
+    "max": metric("max"),
+    "avg": metric("avg"),
+    "sum": metric("sum"),
+    "stats": metric("stats"),
     "top_hits": _top_hits,
 }

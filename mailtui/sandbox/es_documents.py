@@ -13,8 +13,8 @@ from mailtui.sandbox.es_indices import Indices
 from mailtui.sandbox.es_pit import PointsInTime
 from mailtui.sandbox.es_rest import answer, flag, read, read_lines, selection
 from mailtui.sandbox.es_search import Search, shard_counts
+from mailtui.sandbox.es_segments import Shard
 from mailtui.sandbox.es_source import source_filter
-from mailtui.sandbox.es_store import Shard
 from mailtui.sandbox.es_write import Writer
 
 

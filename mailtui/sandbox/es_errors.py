@@ -72,6 +72,14 @@ class ShardError(EsError):
         return error
 
 
+class PlainError(EsError):
+    """An error of the REST layer itself, whose `error` is text."""
+
+    def body(self) -> dict[str, Any]:
+        """The whole answer."""
+        return {"error": self.reason, "status": self.status}
+
+
 def parsing(reason: str, cause: str = "") -> EsError:
     """400: the request body is JSON but not a request that this server knows."""
     caused_by = {"type": "named_object_not_found_exception", "reason": cause} if cause else None

@@ -170,6 +170,18 @@ class Mapping:
             self.fields[prefix] = "text"
             self.fields[prefix + ".keyword"] = "keyword"
 
+    def unreadable(self, source: Any) -> tuple[str, str, Any] | None:
+        """The first value (field, type, value) that its field's type cannot hold; None if all
+        can."""
+        for name, kind in self.fields.items():
+            if kind not in ("date", "ip", "boolean", *NUMBERS):
+                continue
+            value = lookup(source, name)
+            for item in value if isinstance(value, list) else [value]:
+                if item is not None and comparable(kind, item) is None:
+                    return name, kind, item
+        return None
+
     def properties(self) -> dict[str, Any]:
         """As `GET INDEX/_mapping` nests them."""
         root: dict[str, Any] = {"properties": {}}

@@ -8,7 +8,8 @@ from typing import Any
 
 from mailtui.sandbox.es_errors import EsError, illegal, no_such_index
 from mailtui.sandbox.es_fields import TEXT, from_properties
-from mailtui.sandbox.es_store import Shard, Store
+from mailtui.sandbox.es_segments import Shard
+from mailtui.sandbox.es_store import Store
 from mailtui.sandbox.es_text import wildcard
 
 
@@ -55,6 +56,14 @@ class Indices:
                 if not matching and not allow_no_indices:
                     raise no_such_index(part)
                 found += matching
+            elif part.startswith(("_", "-", "+")):
+                raise EsError(
+                    400,
+                    "invalid_index_name_exception",
+                    f"Invalid index name [{part}], must not start with '_', '-', or '+'",
+                    index_uuid="_na_",
+                    index=part,
+                )
             elif part not in names:
                 if not ignore_unavailable:
                     raise no_such_index(part)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mailtui.sandbox.es_errors import EsError
 from mailtui.sandbox.es_histogram import duration
-from mailtui.sandbox.es_store import Shard
+from mailtui.sandbox.es_segments import Shard
 
 MAX_KEEP_ALIVE = 86_400.0
 

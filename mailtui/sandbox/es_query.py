@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mailtui.sandbox import es_dates, es_leaf
+from mailtui.sandbox.es_compiled import ALL, NEVER, Compiled, Context
 from mailtui.sandbox.es_errors import EsError, illegal, parsing, unknown_query, unsupported
-from mailtui.sandbox.es_leaf import ALL, NEVER, Compiled, Context
 from mailtui.sandbox.es_text import lucene_regexp, wildcard
 
 _COMMON = {"boost", "_name"}

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from luqum import tree
-from luqum.exceptions import ParseError
-from luqum.parser import parser
 
 from mailtui.sandbox import es_dates, es_leaf
+from mailtui.sandbox.es_compiled import ALL, NEVER, Compiled, Context, any_of
 from mailtui.sandbox.es_errors import EsError, ShardError, parsing, unsupported
 from mailtui.sandbox.es_fields import NUMBERS, TEXT
-from mailtui.sandbox.es_leaf import NEVER, Compiled, Context
+from mailtui.sandbox.es_lucene import (
+    Clause,
+    has_inner_colon,
+    has_wildcard,
+    joined,
+    parse,
+    plain,
+    syntax_error,
+)
 from mailtui.sandbox.es_query import boolean, disjunction, expand_fields
 from mailtui.sandbox.es_text import analyze, lucene_regexp, wildcard, within_edits
 
@@ -30,9 +36,9 @@ _OPTIONS = {
     "tie_breaker", "escape", "enable_position_increments", "fuzzy_max_expansions",
     "max_determinized_states", "rewrite", "auto_generate_synonyms_phrase_query",
 }  # fmt: skip
+
+
 _SPECIAL = re.compile(r'([+\-=!(){}\[\]^"~*?:\\/]|&&|\|\|)')
-_UNESCAPED = re.compile(r"\\.|([*?])", re.DOTALL)
-_INNER_COLON = re.compile(r"\\.|(:)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +50,6 @@ class Scope:
     conjunctive: bool
     """`default_operator` is AND."""
     zone: str | None = None
-
-
-@dataclass(slots=True)
-class _Clause:
-    """One clause of Lucene's flat boolean."""
-
-    conjunction: str
-    """What stands before it: "", "AND", "OR"."""
-    modifier: str
-    """"", "+", "-"."""
-    node: Any
-
-
-def syntax_error(query: str, detail: str) -> ShardError:
-    """400, as every shard answers for a query that Lucene cannot parse."""
-    reason = f"Cannot parse '{query}': {detail}"
-    return ShardError(
-        400,
-        "query_shard_exception",
-        f"Failed to parse query [{query}]",
-        caused_by={
-            "type": "parse_exception",
-            "reason": f"parse_exception: {reason}",
-            "caused_by": {"type": "parse_exception", "reason": f"parse_exception: {detail}"},
-        },
-    )
 
 
 def compile_clause(body: dict[str, Any], context: Context) -> Compiled:
@@ -101,75 +81,6 @@ def compile_clause(body: dict[str, Any], context: Context) -> Compiled:
     return _Reader(query, context, body.get("minimum_should_match")).compile(scope)
 
 
-@lru_cache(maxsize=64)
-def _parse(query: str) -> Any:
-    try:
-        return parser.parse(_lucene(query))
-    except ParseError as error:
-        raise syntax_error(query, str(error)) from None
-
-
-def _lucene(query: str) -> str:
-    """The same query with `&&`, `||`, `!` as words and slashes apart, as luqum reads them."""
-    out: list[str] = []
-    position = 0
-    while position < len(query):
-        char = query[position]
-        if char == "\\":
-            out.append(query[position : position + 2])
-            position += 2
-            continue
-        if char in '"[{':
-            end = _end(query, position, {'"': '"', "[": "]}", "{": "]}"}[char])
-            out.append(query[position:end])
-            position = end
-            continue
-        if char == "/":
-            end = _end(query, position, "/")
-            if end > len(query) or query[end - 1] != "/" or end - 1 == position:
-                raise syntax_error(
-                    query,
-                    f"Lexical error at line 1, column {len(query) + 1}.  Encountered: <EOF> after :"
-                    f' "{query[position:]}"',
-                )
-            out.append(f" {query[position:end]} " if _glued(out) else query[position:end])
-            position = end
-            continue
-        pair = query[position : position + 2]
-        if pair in ("&&", "||"):
-            out.append(" AND " if pair == "&&" else " OR ")
-            position += 2
-            continue
-        out.append(" NOT " if char == "!" else char)
-        position += 1
-    return "".join(out)
-
-
-def _glued(out: list[str]) -> bool:
-    """Whether what was written before belongs to a word."""
-    return bool(out) and out[-1][-1] not in " \t\n(:+-"
-
-
-def _end(query: str, start: int, closing: str) -> int:
-    position = start + 1
-    while position < len(query):
-        if query[position] == "\\":
-            position += 2
-            continue
-        if query[position] in closing:
-            return position + 1
-        position += 1
-    return len(query)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
-
-
-def _has_wildcard(text: str) -> bool:
-    return any(match[1] for match in _UNESCAPED.finditer(text))
-
-
 class _Reader:
     """Turns one parsed query into tests for one segment."""
 
@@ -179,7 +90,7 @@ class _Reader:
         self.needed = needed
 
     def compile(self, scope: Scope) -> Compiled:
-        return self._node(_parse(self.query), scope, top=True)
+        return self._node(parse(self.query), scope, top=True)
 
     def _node(self, node: Any, scope: Scope, *, top: bool = False) -> Compiled:
         match node:
@@ -228,25 +139,25 @@ class _Reader:
     def _bound(self, node: Any) -> str | None:
         text = str(node.value)
         if isinstance(node, tree.Phrase):
-            return _plain(text[1:-1])
-        return None if text == "*" else _plain(text)
+            return plain(text[1:-1])
+        return None if text == "*" else plain(text)
 
-    def _flat(self, node: Any, conjunction: str = "", modifier: str = "") -> list[_Clause]:
+    def _flat(self, node: Any, conjunction: str = "", modifier: str = "") -> list[Clause]:
         """The clauses of operators without parentheses between them, in the order written."""
         if isinstance(node, tree.AndOperation | tree.OrOperation | tree.UnknownOperation):
             own = {"AndOperation": "AND", "OrOperation": "OR"}.get(type(node).__name__, "")
-            clauses: list[_Clause] = []
+            clauses: list[Clause] = []
             for position, child in enumerate(node.children):
                 clauses += self._flat(child, own if position else conjunction)
             return clauses
         if isinstance(node, tree.Plus):
-            return [_Clause(conjunction, "+", node.a)]
+            return [Clause(conjunction, "+", node.a)]
         if isinstance(node, tree.Not | tree.Prohibit):
-            return [_Clause(conjunction, "-", node.a)]
-        return [_Clause(conjunction, modifier, node)]
+            return [Clause(conjunction, "-", node.a)]
+        return [Clause(conjunction, modifier, node)]
 
     def _operation(self, node: Any, scope: Scope, *, top: bool) -> Compiled:
-        clauses = _joined(self._flat(node))
+        clauses = joined(self._flat(node))
         marks: list[str] = []
         for clause in clauses:
             if marks and clause.conjunction == "AND" and marks[-1] != "-":
@@ -272,11 +183,11 @@ class _Reader:
         inner = node.expr
         if isinstance(inner, tree.SearchField | tree.Plus | tree.Prohibit | tree.Not):
             raise syntax_error(self.query, f'Encountered " ":" ": "" after [{node.name}]')
-        name = _plain(node.name)
+        name = plain(node.name)
         if name == "_exists_":
-            return es_leaf.exists(self.context, _plain(str(inner)))
+            return es_leaf.exists(self.context, plain(str(inner)))
         if name == "*" and isinstance(inner, tree.Word) and inner.value == "*":
-            return es_leaf.ALL
+            return ALL
         names = tuple(self.context.mapping.matching(name))
         return self._node(inner, replace(scope, fields=names, lenient=scope.lenient or "*" in name))
 
@@ -292,19 +203,19 @@ class _Reader:
         return disjunction(parts)
 
     def _word(self, raw: str, scope: Scope) -> Compiled:
-        if any(match[1] for match in _INNER_COLON.finditer(raw)):
+        if has_inner_colon(raw):
             raise syntax_error(self.query, f'Encountered " ":" ": "" in [{raw}]')
         if raw == "*":
             return disjunction([es_leaf.exists(self.context, name) for name in scope.fields])
-        if _has_wildcard(raw):
+        if has_wildcard(raw):
             return self._pattern(raw, scope)
-        text = _plain(raw)
+        text = plain(raw)
         part = self._each(scope, lambda name: self._text(name, text, scope))
         needles = analyze(text) or (text.lower(),)
         return self._narrowed(part, scope, text, needles)
 
     def _pattern(self, raw: str, scope: Scope) -> Compiled:
-        prefix = raw.endswith("*") and not _has_wildcard(raw[:-1])
+        prefix = raw.endswith("*") and not has_wildcard(raw[:-1])
         exact, folded = wildcard(raw), wildcard(raw.lower())
         what = "prefix" if prefix else "wildcard"
 
@@ -312,7 +223,7 @@ class _Reader:
             text = self.context.mapping.kind(name) in TEXT
             return es_leaf.pattern(self.context, name, what, folded if text else exact)
 
-        literals = [_plain(p) for p in re.split(r"(?<!\\)[*?]", raw)]
+        literals = [plain(p) for p in re.split(r"(?<!\\)[*?]", raw)]
         longest = max(literals, key=len).lower()
         return self._narrowed(self._each(scope, leaf), scope, "", (longest,))
 
@@ -351,7 +262,7 @@ class _Reader:
         return es_leaf.term(self.context, name, text)
 
     def _phrase(self, name: str, quoted: str, scope: Scope) -> Compiled:
-        text = _plain(quoted[1:-1])
+        text = plain(quoted[1:-1])
         if self.context.mapping.kind(name) in TEXT:
             return es_leaf.match_text(self.context, name, text, phrase=True)
         return self._exact(name, text, scope)
@@ -367,7 +278,7 @@ class _Reader:
         return es_leaf.value_range(self.context, name, dict(bounds))
 
     def _fuzzy(self, node: Any, scope: Scope) -> Compiled:
-        text = _plain(node.term.value)
+        text = plain(node.term.value)
         limit = min(2, int(node.degree))
         if getattr(node, "_implicit_degree", False):
             # AUTO: none up to two characters, one up to five, then two.
@@ -381,7 +292,7 @@ class _Reader:
             if kind in TEXT:
                 low = text.lower()
                 return Compiled(
-                    test=es_leaf.any_of(
+                    test=any_of(
                         get, lambda value: any(within_edits(low, t, limit) for t in analyze(value))
                     )
                 )
@@ -391,40 +302,6 @@ class _Reader:
                     "Can only use fuzzy queries on keyword and text fields - not on "
                     f"[{name}] which is of type [{kind}]",
                 )  # fmt: skip
-            return Compiled(
-                test=es_leaf.any_of(get, lambda value: within_edits(text, value, limit))
-            )
+            return Compiled(test=any_of(get, lambda value: within_edits(text, value, limit)))
 
         return self._each(scope, leaf)
-
-
-def _joined(clauses: list[_Clause]) -> list[_Clause]:
-    """Runs of plain words as one text, as Lucene's MultiTerm reads them."""
-    out: list[_Clause] = []
-    position = 0
-    while position < len(clauses):
-        end = position
-        while (
-            end < len(clauses)
-            and _bare(clauses[end])
-            and (end + 1 >= len(clauses) or not clauses[end + 1].conjunction)
-        ):
-            end += 1
-        if end - position >= 2:
-            text = " ".join(clause.node.value for clause in clauses[position:end])
-            out.append(_Clause("", "", tree.Word(text)))
-            position = end
-        else:
-            out.append(clauses[position])
-            position += 1
-    return out
-
-
-def _bare(clause: _Clause) -> bool:
-    return (
-        not clause.conjunction
-        and not clause.modifier
-        and isinstance(clause.node, tree.Word)
-        and not isinstance(clause.node, tree.Phrase)
-        and not _has_wildcard(clause.node.value)
-    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from mailtui.sandbox.es_errors import EsError, illegal
+from mailtui.sandbox.es_errors import EsError, PlainError, illegal
 from mailtui.sandbox.es_source import source_filter
 
 _VENDOR = re.compile(r"application/vnd\.elasticsearch\+(json|x-ndjson)\s*;\s*compatible-with=(\d+)")
@@ -86,11 +86,7 @@ async def read(request: web.Request) -> dict[str, Any]:
         return {}
     kind = request.headers.get("Content-Type", "")
     if "json" not in kind:
-        raise EsError(
-            406,
-            "media_type_header_exception",
-            f"Content-Type header [{kind}] is not supported",
-        )
+        raise PlainError(406, "", f"Content-Type header [{kind}] is not supported")
     try:
         body = json.loads(raw)
     except ValueError as error:

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mailtui.sandbox import es_sort
-from mailtui.sandbox.es_aggs import Part, aggregate
+from mailtui.sandbox.es_aggs import aggregate
+from mailtui.sandbox.es_compiled import Compiled, Context
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing, unsupported
 from mailtui.sandbox.es_histogram import duration
-from mailtui.sandbox.es_leaf import Compiled, Context
+from mailtui.sandbox.es_metrics import Part
 from mailtui.sandbox.es_query import compile_query, conjunction
+from mailtui.sandbox.es_segments import Segment, Shard
 from mailtui.sandbox.es_sort import SortKey
 from mailtui.sandbox.es_source import field_values, source_filter
-from mailtui.sandbox.es_store import Segment, Shard
 
 WINDOW = 10_000
 _KEYS = {

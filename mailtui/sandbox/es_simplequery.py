@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from mailtui.sandbox import es_leaf
+from mailtui.sandbox.es_compiled import ALL, NEVER, Compiled, Context
 from mailtui.sandbox.es_errors import EsError, parsing, unsupported
-from mailtui.sandbox.es_leaf import NEVER, Compiled, Context
 from mailtui.sandbox.es_query import boolean, conjunction, disjunction, expand_fields, negation
 
 _OPTIONS = {
@@ -110,7 +110,7 @@ class _Simple:
         if _FUZZY.search(text):
             raise unsupported("[simple_query_string] with fuzziness [~]")
         if text == "*":
-            return es_leaf.ALL
+            return ALL
         if text.endswith("*") and not text.endswith("\\*"):
             return self._each(plain[:-1], phrase=True, prefix=True)
         return self._each(plain, phrase=False, prefix=False)

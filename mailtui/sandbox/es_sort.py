@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailtui.sandbox import es_dates
+from mailtui.sandbox.es_compiled import Context
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing, unsupported
 from mailtui.sandbox.es_fields import NUMBERS, TEXT, ip_number, ip_text, no_fielddata
-from mailtui.sandbox.es_leaf import Context
 
 LAST = 2**63 - 1
 FIRST = -(2**63)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mailtui.sandbox import es_dates
+from mailtui.sandbox.es_compiled import Context
 from mailtui.sandbox.es_errors import parsing
 from mailtui.sandbox.es_fields import TEXT, ip_text, no_fielddata
-from mailtui.sandbox.es_leaf import Context
 from mailtui.sandbox.es_text import wildcard
 
 Filter = Callable[[Any], Any]

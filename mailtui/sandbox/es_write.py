@@ -7,8 +7,8 @@ import json
 import random
 from typing import Any
 
+from mailtui.sandbox.es_compiled import Context
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing, unsupported
-from mailtui.sandbox.es_leaf import Context
 from mailtui.sandbox.es_query import compile_query
 from mailtui.sandbox.es_store import Store
 
@@ -40,6 +40,7 @@ class Writer:
                     " compressed xcontent bytes",
                 },
             )
+        self._readable(name, id_, source)
         found = None if id_ is None else self._store.find(name, id_)
         if found is not None and create:
             raise EsError(
@@ -54,6 +55,22 @@ class Writer:
         doc = self._store.put(name, id_ or self.new_id(), source, version)
         result = "updated" if found else "created"
         return self._answer(name, doc.id, version, result, doc.seq)
+
+    def _readable(self, name: str, id_: str | None, source: Any) -> None:
+        """EsError (400) for a value that the index's mapping cannot hold."""
+        bad = self._store.mapping(name).unreadable(source) if name in self._store.names() else None
+        if bad is not None:
+            field, kind, value = bad
+            raise EsError(
+                400,
+                "document_parsing_exception",
+                f"[1:1] failed to parse field [{field}] of type [{kind}] in document with id"
+                f" '{id_}'. Preview of field's value: '{value}'",
+                caused_by={
+                    "type": "illegal_argument_exception",
+                    "reason": f"cannot read [{value}] as [{kind}]",
+                },
+            )
 
     def delete(self, name: str, id_: str) -> dict[str, Any]:
         """Delete a document; the answer says `not_found` (404) if it is not there."""
@@ -85,6 +102,7 @@ class Writer:
         source = _merged(found[0], partial)
         if source == found[0] and body.get("detect_noop", True):
             return self._answer(name, id_, found[1], "noop", self._store.stored(name).sequence)
+        self._readable(name, id_, source)
         doc = self._store.put(name, id_, source, found[1] + 1)
         return self._answer(name, id_, found[1] + 1, "updated", doc.seq)
 

@@ -52,7 +52,9 @@ class HttpServer:
         )
         app.add_routes(self.routes())
         # A client that hangs on an answer must not delay the end of the process.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from mailtui.sandbox.faults import Faults
 from mailtui.sandbox.http_server import Handler, HttpServer, json_response
+from mailtui.sandbox.rabbitmq_links import Links, alarms
 from mailtui.sandbox.rabbitmq_lists import BadRequest, columns, listed
 from mailtui.sandbox.rabbitmq_objects import Objects
 
@@ -48,6 +49,7 @@ class Server(HttpServer):
         self.tags = ["monitoring"]
         """Of the user: `monitoring`, `administrator`, or only `management`."""
         self._objects = Objects(world)
+        self._links = Links(world)
 
     def routes(self) -> list[web.RouteDef]:
         """One resource for everything below /api: names hold percent-encoded slashes."""
@@ -84,7 +86,11 @@ class Server(HttpServer):
         wanted = f"{self.username}:{self.password}".encode()
         if scheme.lower() == "basic" and hmac.compare_digest(given, wanted):
             return None
-        body = {"error": "not_authorized", "reason": "Login failed"}
+        old = self.world.broker.version.startswith("3.")
+        body = {
+            "error": "not_authorized",
+            "reason": "Login failed" if old else "Not_Authorized",
+        }
         return json_response(body, status=401, headers=challenge)
 
     async def _front(self, request: web.Request) -> web.Response:
@@ -97,6 +103,7 @@ class Server(HttpServer):
         # The raw path: %2F is the name of the default virtual host, not a separator.
         raw = request.rel_url.raw_path.removeprefix("/api").strip("/")
         parts = [unquote(part) for part in raw.split("/")] if raw else []
+        self._refuse_access(parts, request)
         answer = self._answer(parts, request)
         if request.method == "OPTIONS":
             return web.Response(status=200, headers={"Allow": "HEAD, GET, OPTIONS"})
@@ -110,6 +117,19 @@ class Server(HttpServer):
             answer = columns(answer, request.query.get("columns"))
         return json_response(answer)
 
+    def _refuse_access(self, parts: list[str], request: web.Request) -> None:
+        """What changes a queue or its messages needs permissions that this user has not."""
+        match parts:
+            case ["queues", vhost, name, *rest] if (vhost, name) in self.world.broker.queues:
+                writes = {(): "DELETE", ("contents",): "DELETE", ("get",): "POST"}
+                if writes.get(tuple(rest)) == request.method:
+                    raise Refused(
+                        401,
+                        "not_authorised",
+                        f"ACCESS_REFUSED - access to queue '{name}' in vhost '{vhost}' refused for"
+                        f" user '{self.username}'",
+                    )
+
     def _monitor(self) -> None:
         if not {"monitoring", "administrator"} & set(self.tags):
             raise Refused(401, "not_authorised", "Not monitor user")
@@ -120,7 +140,7 @@ class Server(HttpServer):
 
     def _answer(self, parts: list[str], request: web.Request) -> Any:
         """The resource that a path names; Refused (404) if there is none."""
-        make = self._objects
+        make, links = self._objects, self._links
         match parts:
             case ["overview"]:
                 return make.overview()
@@ -140,16 +160,16 @@ class Server(HttpServer):
             case ["policies", *rest]:
                 return self._per_vhost(make.policies(), rest)
             case ["consumers", *rest]:
-                rows = make.consumers()
+                rows = links.consumers()
                 if not rest:
                     return rows
                 return [c for c in rows if c["queue"]["vhost"] == self._vhost(rest)]
             case ["connections", *rest]:
-                return _named(make.connections(), rest)
+                return _named(links.connections(), rest)
             case ["channels", *rest]:
-                return _named(make.channels(), rest)
+                return _named(links.channels(), rest)
             case ["vhosts", name, ("connections" | "channels") as kind]:
-                rows = make.connections() if kind == "connections" else make.channels()
+                rows = links.connections() if kind == "connections" else links.channels()
                 return [row for row in rows if row["vhost"] == self._vhost([name])]
             case ["vhosts", *rest]:
                 return _named(make.vhosts(), rest)
@@ -206,13 +226,13 @@ class Server(HttpServer):
         make = self._objects
         match check:
             case ["alarms"]:
-                found = make.alarms()
+                found = alarms(self.world.broker)
                 return _health(found and {
                     "alarms": found, "reason": "There are alarms in effect in the cluster",
                 })  # fmt: skip
             case ["local-alarms"]:
                 node = self.world.broker.nodes[0].name
-                found = [alarm for alarm in make.alarms() if alarm["node"] == node]
+                found = [alarm for alarm in alarms(self.world.broker) if alarm["node"] == node]
                 return _health(found and {
                     "alarms": found, "reason": "There are alarms in effect on the node",
                 })  # fmt: skip

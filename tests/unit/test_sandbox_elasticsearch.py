@@ -17,7 +17,9 @@ from elasticsearch import (
     AuthenticationException,
     BadRequestError,
     ConflictError,
+    ConnectionError,
     NotFoundError,
+    TransportError,
 )
 from elasticsearch.helpers import async_bulk
 
@@ -234,6 +236,8 @@ async def test_missing_indices(platform: Platform) -> None:
         await platform.es.search(index="nothing")
     assert missing.value.body["error"]["root_cause"][0]["type"] == "index_not_found_exception"
     assert not await platform.es.indices.exists(index="nothing")
+    with pytest.raises(BadRequestError, match="invalid_index_name_exception"):
+        await platform.es.perform_request("GET", "/_nothing")
     empty = await platform.es.search(index="nothing-*")
     assert empty["hits"]["total"]["value"] == 0
     with pytest.raises(NotFoundError):
@@ -806,6 +810,24 @@ async def test_bulk(platform: Platform) -> None:
     assert (await es.count(index="notes"))["count"] == 7
 
 
+async def test_documents_that_do_not_fit_the_mapping(platform: Platform) -> None:
+    index = platform.world.audit.between()[-1].index
+    for document in ({"@timestamp": "yesterday"}, {"source": {"ip": "300.1.1.1"}}):
+        with pytest.raises(BadRequestError, match="document_parsing_exception"):
+            await platform.es.index(index=index, document=document)
+
+
+async def test_a_body_without_a_media_type(platform: Platform) -> None:
+    auth = {"Authorization": aiohttp.encode_basic_auth("elastic", "secret")}
+    url = f"{platform.url}/_search"
+    async with (
+        aiohttp.ClientSession(headers=auth) as session,
+        session.post(url, data={"size": "1"}) as response,
+    ):
+        assert response.status == 406
+        assert "is not supported" in (await response.json())["error"]
+
+
 async def test_a_blocked_index_refuses_until_it_is_unblocked(platform: Platform) -> None:
     es = platform.es
     await es.index(index="notes", document={"n": 1})
@@ -817,6 +839,24 @@ async def test_a_blocked_index_refuses_until_it_is_unblocked(platform: Platform)
     await es.indices.put_settings(index="notes", settings={"index.blocks.write": None})
     await es.index(index="notes", document={"n": 2})
     assert (await es.count(index="notes"))["count"] == 2
+
+
+async def test_stopping_while_a_client_hangs(platform: Platform) -> None:
+    platform.server.faults.set("elasticsearch", "hang")
+    asked = asyncio.create_task(platform.es.info())
+    await asyncio.wait([asked], timeout=0.1)
+    await asyncio.wait_for(platform.server.stop(), 10)
+    with pytest.raises(ConnectionError):
+        await asked
+
+
+@pytest.mark.parametrize("kind", ["html", "truncated", "cut", "down", "401", "429", "500"])
+async def test_faults_reach_the_official_client_as_errors(platform: Platform, kind: Any) -> None:
+    platform.server.faults.set("elasticsearch", kind)
+    with pytest.raises((ApiError, TransportError)):
+        await platform.es.cluster.health()
+    platform.server.faults.clear()
+    assert (await platform.es.cluster.health())["status"] == "green"
 
 
 async def test_concurrent_clients(platform: Platform) -> None:

@@ -208,10 +208,20 @@ async def test_what_the_tags_do_not_allow(platform: Platform) -> None:
 
 
 async def test_writing_is_refused(platform: Platform) -> None:
-    url = platform.client.base + "/api/queues/mail/dead"
-    async with platform.client.session.delete(url) as response:
+    session, base = platform.client.session, platform.client.base
+    async with session.delete(base + "/api/queues/mail/dead/contents") as response:
+        assert response.status == 401
+        assert await response.json() == {
+            "error": "not_authorised",
+            "reason": "ACCESS_REFUSED - access to queue 'dead' in vhost 'mail' refused for user"
+            " 'mailtui'",
+        }
+    async with session.post(base + "/api/queues/mail/dead/get", json={"count": 1}) as response:
+        assert response.status == 401
+    async with session.put(base + "/api/overview") as response:
         assert response.status == 405
         assert "GET" in response.headers["Allow"]
+    assert platform.world.broker.queue("dead").letters
 
 
 async def test_faults_spoil_only_their_server(platform: Platform) -> None:
