@@ -25,7 +25,7 @@ bench: $(STAMP)  ## print the ratios
 	$(BIN)/python -m tests.bench
 
 shots: $(STAMP)  ## make the README's pictures again
-	$(BIN)/python docs/shots.py
+	$(BIN)/python -m docs.shots
 
 lock:            ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate \

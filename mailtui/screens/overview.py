@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.cells import cell_len
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.widgets import Static
 
 from mailtui.model import clock
 from mailtui.model import format as fmt
@@ -29,6 +32,7 @@ class View(ConsoleScreen):
     CSS = """
     View #wrong { margin-top: 1; }
     View.short #wrong { margin-top: 0; }
+    View #sentence { height: auto; max-height: 3; padding: 0 1; }
     """
 
     def __init__(self) -> None:
@@ -49,6 +53,7 @@ class View(ConsoleScreen):
         table.notice = "connecting…"
         table.ascii_only = self.console_app.glyphs.ascii
         yield table
+        yield Static(id="sentence", markup=False)
         sources = SourceLine()
         sources.glyphs = self.console_app.glyphs
         yield sources
@@ -56,6 +61,7 @@ class View(ConsoleScreen):
     def on_resize(self) -> None:
         """Save a line where there are few."""
         self.set_class(self.size.height < 30, "short")
+        self.call_after_refresh(self._show_sentence)
 
     @property
     def table(self) -> RowTable:
@@ -119,7 +125,17 @@ class View(ConsoleScreen):
 
     @on(RowTable.Highlighted)
     def _highlighted(self) -> None:
+        self._show_sentence()
         self.update_foot()
+
+    def _show_sentence(self) -> None:
+        """The whole of a sentence that its line cuts off."""
+        row, label = self.table.row, self.query_one("#sentence", Static)
+        slots = self.table.painter.slots
+        room = next((slot.width for slot in slots if slot.column.name == "text"), 0)
+        label.display = isinstance(row, Problem) and cell_len(row.text) > room
+        if isinstance(row, Problem):
+            label.update(Text(f"{' '.join(row.hosts)} {row.text}".strip()))
 
     @on(RowTable.Selected)
     def _selected(self, event: table_messages.Selected) -> None:

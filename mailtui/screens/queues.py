@@ -163,8 +163,12 @@ class View(ConsoleScreen):
 
 def _counts(listings: Iterable[tuple[str, QueueListing]]) -> str:
     total: dict[str, int] = {}
+    known = False
     for _, listing in listings:
+        known = True
         for queue, count in listing.counts.items():
             total[queue] = total.get(queue, 0) + count
+    if not known:
+        return "not read"
     shown = [name for name in QUEUES if total.get(name) or name in ("deferred", "active", "hold")]
-    return " · ".join(f"{name} {fmt.count(total.get(name, 0))}" for name in shown) if total else ""
+    return " · ".join(f"{name} {fmt.count(total.get(name, 0))}" for name in shown)

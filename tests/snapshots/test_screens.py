@@ -18,10 +18,10 @@ STATES = ("quiet", "incident", "stale", "empty")
 @pytest.mark.parametrize("screen", ORDER)
 def test_screen(snap_compare: Any, screen: str, state: str, size: tuple[int, int]) -> None:
     """The screen as it opens."""
-    assert snap_compare(StillApp(state, screen), terminal_size=size, run_before=_settled)
+    assert snap_compare(StillApp(state, screen), terminal_size=size, run_before=settled)
 
 
-async def _settled(pilot: Any) -> None:
+async def settled(pilot: Any) -> None:
     """Until every table is arranged and nothing is left to do."""
     from mailtui.widgets.table import RowTable
 
