@@ -87,7 +87,7 @@ def table(
             if i == shown[-1] and c.align == "left":
                 text = text.rstrip()
             parts.append(painted(text, levels[i], color))
-        return "  ".join(parts)
+        return "  ".join(parts).rstrip()
 
     none: list[Level] = [""] * len(columns)
     yield line(heads, none)
