@@ -191,7 +191,7 @@ class AuditSearch:
         try:
             return await self._client.call(lambda es: es.search(**request))
         except ElasticError as error:
-            raise _understood(text, error) from None
+            raise understood(text, error) from None
 
 
 class PointInTime:
@@ -236,7 +236,7 @@ def interval_of(start: float, end: float, buckets: int) -> int:
     return int(-(-least // 86400)) * 86400
 
 
-def _understood(query: str, error: ElasticError) -> SourceError:
+def understood(query: str, error: ElasticError) -> SourceError:
     """A syntax error as a QueryError with its place; anything else as it was."""
     if error.status != 400:
         return error
