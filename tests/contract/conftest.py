@@ -1,0 +1,71 @@
+"""The platform that the contract tests run against.
+
+Always the sandbox, in its own process; and with MAILTUI_LAB=CONFIG.YAML also the platform that this
+configuration names, by the very same tests. A source that it does not have is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
+
+LAB = "MAILTUI_LAB"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that asks for the platform runs once on each."""
+    if "platform_name" in metafunc.fixturenames:
+        lab = [pytest.param("lab", marks=pytest.mark.lab)] if os.environ.get(LAB) else []
+        metafunc.parametrize("platform_name", ["sandbox", *lab], scope="session")
+
+
+@pytest.fixture(scope="session")
+def sandbox_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The configuration of a sandbox that runs until the session ends."""
+    directory = tmp_path_factory.mktemp("sandbox") / "platform"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            *("-m", "mailtui.sandbox.main", "--parent", "--seed", "7"),
+            *("--scenario", "destination-deferred", "--directory", str(directory)),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, f"the sandbox ended with {process.wait(10)}"
+        yield Path(json.loads(line)["config"])
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def platform_context(platform_name: str, request: pytest.FixtureRequest) -> Context:
+    """The context of the platform under test."""
+    from mailtui.config.load import load
+
+    if platform_name == "lab":
+        path = Path(os.environ[LAB])
+    else:
+        path = request.getfixturevalue("sandbox_config")
+    _, context = load(path, check_secrets=True).choose()
+    return context
