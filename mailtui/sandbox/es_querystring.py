@@ -242,6 +242,9 @@ class _Reader:
         if any(self.context.mapping.kind(name) in NUMBERS for name in scope.fields):
             return part
         values, test = self.context.segment.text, part.test
+        if len(needles) == 1:
+            only = needles[0]
+            return Compiled(test=lambda row: only in values(row) and test(row))
 
         def narrowed(row: Any) -> bool:
             every = values(row)

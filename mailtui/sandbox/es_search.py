@@ -65,6 +65,8 @@ class _Scope:
         self.context = context
         self.compiled = compiled
         self._matched: Sequence[Any] | None = None
+        self.counted: tuple[Sequence[Any], list[int]] | None = None
+        """Rows and the places of those that match, once all were counted."""
 
     def rows(self, low: int | None = None, high: int | None = None) -> Sequence[Any]:
         """Rows of the query's time range, narrowed further; not yet tested."""
@@ -80,13 +82,14 @@ class _Scope:
         rows, test = self.rows(), self.compiled.test
         if test is None:
             return len(rows)
-        count = 0
-        for row in rows:
+        found: list[int] = []
+        for at, row in enumerate(rows):
             if test(row):
-                count += 1
-                if limit is not None and count > limit:
-                    break
-        return count
+                found.append(at)
+                if limit is not None and len(found) > limit:
+                    return len(found)
+        self.counted = (rows, found)
+        return len(found)
 
     def matching(self) -> Sequence[Any]:
         """Every row that matches; kept, so that counting need not look again."""
@@ -232,13 +235,17 @@ class Search:
         by_time = by_time and not scope.context.segment.undated()
         if by_time and after is not None and after[0] is not None:
             low, high = (None, after[0]) if keys[0].descending else (after[0], None)
-        rows, test = scope.rows(low, high), scope.compiled.test
+        places: Sequence[int]
+        if scope.counted is not None:
+            (rows, places), test = scope.counted, None
+        else:
+            rows, test = scope.rows(low, high), scope.compiled.test
+            places = range(len(rows))
         backwards = by_time and keys[0].descending
-        order = range(len(rows) - 1, -1, -1) if backwards else range(len(rows))
         count = 0
         last: int | None = None
         needs_place = any(key.kind in ("_shard_doc", "_doc") for key in keys)
-        for at in order:
+        for at in reversed(places) if backwards else places:
             row = rows[at]
             # Rows of one millisecond stay together: the keys after the first order them.
             if count >= wanted and (not keys or (by_time and row.millis != last)):

@@ -125,10 +125,13 @@ class WorldSegment:
 
     def text(self, row: Any) -> str:
         """All values in lower case."""
-        values = (row.message, row.action, row.outcome, row.category, row.user, row.source_ip,
-                  row.host, row.service, row.tenant, "event mail.", row.service, "8.11.0",
-                  *(value for _, value in row.extra))  # fmt: skip
-        return " ".join(values).lower()
+        values = (
+            f"{row.message} {row.action} {row.outcome} {row.category} {row.user} {row.source_ip}"
+            f" {row.host} mail.{row.service} {row.tenant} event 8.11.0"
+        )
+        if row.extra:
+            values = " ".join([values, *[value for _, value in row.extra]])
+        return values.lower()
 
     def ordinal(self, row: Any, nth: int) -> int:
         """Milliseconds of the day, then the place within one."""
