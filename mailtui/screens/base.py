@@ -152,8 +152,10 @@ class ConsoleScreen(Screen[None]):
         event.stop()
         if event.mode == "/":
             error = self.apply_filter(self._filtered, event.text)
-            if error:
-                self.query_one(Prompt).hint(error, error=True)
+            prompt = self.query_one(Prompt)
+            # what is half typed is no error while it can be completed
+            if error and not prompt.completing:
+                prompt.hint(error, error=True)
 
     @on(Prompt.Submitted)
     def _prompt_submitted(self, event: Prompt.Submitted) -> None:

@@ -47,10 +47,10 @@ class Help(ModalScreen[None]):
         view = self._view
         text = Text()
         table = view.table
+        _keys(text, view.HEADING, type(view)._merged_bindings, skip=_TEXTUAL)
         if table is not None:
             _keys(text, "List", type(table)._merged_bindings)
-        _keys(text, view.HEADING, type(view)._merged_bindings, skip=("tab", "shift+tab", "ctrl+c"))
-        _keys(text, "Console", type(view.console_app)._merged_bindings, skip=("tab", "ctrl+c"))
+        _keys(text, "Console", type(view.console_app)._merged_bindings, skip=_TEXTUAL)
         _head(text, "Commands, after :")
         for command in commands.commands(view.console_app):
             text.append(f"  {command.usage:<24}", style="bold")
@@ -65,6 +65,10 @@ class Help(ModalScreen[None]):
                 text.append(f"  {column.name:<24}", style="bold")
                 text.append(f"{column.title}\n")
         return text
+
+
+_TEXTUAL = ("tab", "shift+tab", "ctrl+c", "super+c")
+"""Keys that Textual's own classes bind on every screen."""
 
 
 def _head(text: Text, title: str) -> None:
@@ -96,6 +100,8 @@ def _written(key: str) -> str:
         "asterisk": "*",
         "minus": "-",
         "full_stop": ".",
+        "right_square_bracket": "]",
+        "left_square_bracket": "[",
         "pageup": "PgUp",
         "pagedown": "PgDn",
     }

@@ -52,6 +52,7 @@ class View(ConsoleScreen):
         table = RowTable(RESOURCE)
         table.notice = "connecting…"
         table.ascii_only = self.console_app.glyphs.ascii
+        table.follow_first = True  # the worst stays under the cursor until the operator moves it
         yield table
         yield Static(id="sentence", markup=False)
         sources = SourceLine()

@@ -132,6 +132,11 @@ class Prompt(Vertical):
         label.set_class(error, "error")
         label.update(Text(text, no_wrap=True, overflow="ellipsis"))
 
+    @property
+    def completing(self) -> bool:
+        """True while what is typed could still become something else."""
+        return bool(self._candidates)
+
     def _suggest(self) -> None:
         entry = self.query_one(PromptInput)
         self._candidates = list(self._completer(entry.value, entry.cursor_position))
