@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
+    from mailtui.connections.pool import Connections
 
 LAB = "MAILTUI_LAB"
 
@@ -67,5 +68,38 @@ def platform_context(platform_name: str, request: pytest.FixtureRequest) -> Cont
         path = Path(os.environ[LAB])
     else:
         path = request.getfixturevalue("sandbox_config")
-    _, context = load(path, check_secrets=True).choose()
+    _, context = load(path).choose()
     return context
+
+
+@pytest.fixture
+def context(platform_context: Context) -> Context:
+    """The same; skips where no hosts are configured."""
+    if not platform_context.hosts:
+        pytest.skip("no hosts here")
+    return platform_context
+
+
+@pytest.fixture
+async def connections(context: Context) -> AsyncIterator[Connections]:
+    """Connections to its hosts."""
+    from mailtui.connections.pool import Connections
+
+    found = Connections(context)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def mx_names(context: Context) -> list[str]:
+    """Its hosts with the role `mx`."""
+    found = [name for name, host in context.hosts.items() if "mx" in host.roles]
+    if not found:
+        pytest.skip("no host has the role mx")
+    return found
+
+
+@pytest.fixture
+def mx(mx_names: list[str]) -> str:
+    """One of them."""
+    return mx_names[0]
