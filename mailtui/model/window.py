@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -33,8 +34,8 @@ class Window:
         """`last 15 m`, `14:03:15..14:03:30`."""
         if self.span is None:
             return self.text
-        length = fmt.age(self.span).replace(" 00 m", "").replace(" 00 s", "").replace(" 0 h", "")
-        return f"last {length}"
+        parts = re.findall(r"([\d.]+)([a-z])", self.text.lower())
+        return "last " + " ".join(f"{number} {unit}" for number, unit in parts)
 
 
 def parse_window(text: str, now: float) -> Window:

@@ -89,11 +89,12 @@ class View(ConsoleScreen):
         yield bars
         yield Static(id="notes", markup=False)
         yield TablePanel(audit.RESOURCE, "Events", id="events")
-        yield EventStrip()
+        yield EventStrip(classes="ascii" if self.console_app.glyphs.ascii else "")
 
     def on_mount(self) -> None:
         """What is asked at first is what the line says."""
         super().on_mount()
+        self.events_panel.table.follow_first = True
         self._show_state()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -128,6 +129,10 @@ class View(ConsoleScreen):
         if platform is None:
             return
         self._desk.connect(platform)
+        if (fields := self._desk.fields) is not None:
+            strip = self.query_one(EventStrip)
+            strip.first = (fields.user, fields.source_ip, fields.tenant)
+            strip.last = (fields.action, fields.outcome, fields.host, fields.service)
         self._desk.tail_read()
         self._pump()
         self._show()
@@ -190,7 +195,7 @@ class View(ConsoleScreen):
         glyphs = self.console_app.glyphs
         line.query_text, line.range_text = desk.query, desk.window.label
         if desk.searching:
-            line.state = ("fixed", f"searching{glyphs.ellipsis if not glyphs.ascii else '...'}")
+            line.state = ("fixed", "searching")
         elif desk.paused:
             new = desk.came_meanwhile
             line.state = ("paused", f"PAUSED {fmt.count(new)} new" if new else "PAUSED")

@@ -106,7 +106,7 @@ class AuditDesk:
         if window is not None:
             self.wanted_window = window
         self._wished_at = time.monotonic()
-        self._refusal, self._accepted, self.paused = None, False, False
+        self._refusal, self._accepted = None, False
         self._give_up_request()
 
     def give_up(self) -> None:
@@ -262,7 +262,7 @@ class AuditDesk:
             pass  # it is in the search's fault, and tried again
         self._current, self._accepted = found, True
         self.query, self.window = query, window
-        self._follow = False
+        self._follow = self.paused = False
 
     async def _step(self, current: FollowedSearch) -> None:
         from mailtui.connections.errors import SourceError
@@ -281,12 +281,13 @@ class AuditDesk:
             return None
         return self._platform.state.value("audit", AuditTail)
 
-    def rows(self) -> list[AuditEvent]:
-        """Newest first."""
+    def rows(self) -> list[AuditEvent] | None:
+        """Newest first; None if nothing was read yet."""
         current, tail = self._current, self._tail
         found = current.events if current is not None else ()
         if tail is None or not tail.events:
-            return list(found)
+            known = tail is not None or (current is not None and current.begun)
+            return list(found) if known else None
         start, _ = self.window.at(clock.now())
         events = tail.events
         first = bisect_left(events, start, key=lambda event: event.time)
@@ -347,7 +348,7 @@ class AuditDesk:
         if current is None or current.total is None or self._unknown(current):
             return ""
         histogram = current.histogram
-        total = max(current.total, len(self.rows()))
+        total = max(current.total, len(self.rows() or ()))
         more = "more than " if current.total_is_lower_bound else ""
         failed = ""
         if histogram is not None:

@@ -110,7 +110,7 @@ def choices(event: AuditEvent, named: Sequence[tuple[str, str]]) -> list[Choice]
     for field, values in values_of.items():
         for value in values:
             # long texts are no terms, and the time is chosen by the range
-            if value and len(value) <= 256 and not field.startswith("@"):
+            if value and len(value) <= 256 and not field.startswith(("@", "ecs.")):
                 found.setdefault((field, value), Choice(field, value, field))
     return list(found.values())
 
@@ -122,7 +122,8 @@ class FieldMenu(ModalScreen[str | None]):
     FieldMenu { align: center middle; }
     FieldMenu OptionList {
         width: 80%; max-width: 100; height: auto; max-height: 70%;
-        border: round $primary; background: $surface;
+        background: $surface;
+        &, &:focus { border: round $primary; }
     }
     """
     BINDINGS = [

@@ -19,11 +19,16 @@ class EventStrip(Widget):
     DEFAULT_CSS = """
     EventStrip {
         height: 4; padding: 0 1; border-top: solid $panel;
+        &.ascii { border-top: ascii $foreground 40%; }
         & > .strip--message { text-style: bold; }
         & > .strip--name { color: $text-muted; }
     }
     """
     event: reactive[AuditEvent | None] = reactive(None)
+    first: tuple[str, ...] = ()
+    """Fields that a column may cut short: they come first, whole."""
+    last: tuple[str, ...] = ()
+    """Fields that a column shows well enough."""
 
     def render(self) -> Text:
         """Message, then `name=value` of the document's fields."""
@@ -36,7 +41,7 @@ class EventStrip(Widget):
             text.append("\n")
         shown = {event.message}
         room = self.content_size.width * self.content_size.height
-        for name, value in leaves(tree(event.document)):
+        for name, value in sorted(leaves(tree(event.document)), key=self._rank):
             if value in shown or name.startswith("@"):
                 continue
             text.append(f"{clean(name)}=", style=self._style("name"))
@@ -44,6 +49,12 @@ class EventStrip(Widget):
             if len(text) > room:
                 break
         return text
+
+    def _rank(self, leaf: tuple[str, str]) -> int:
+        name = leaf[0]
+        if name in self.first:
+            return 0
+        return 2 if name in self.last or name.startswith("ecs.") else 1
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"strip--{name}")

@@ -40,12 +40,11 @@ class HistogramView(Widget, can_focus=True):
     HistogramView {
         height: 5; padding: 0 1;
         & > .histogram--bar { color: $primary; }
-        & > .histogram--failure { color: $error; }
+        & > .histogram--failure { color: $warning; }
         & > .histogram--axis { color: $text-muted; }
         & > .histogram--selected { color: $accent; text-style: bold; }
         & > .histogram--note { color: $warning; text-style: bold; }
         & > .histogram--stale { color: $text-muted; text-style: dim; }
-        &:dark > .histogram--failure { color: $error-lighten-1; }
     }
     """
     BINDINGS = [
@@ -122,7 +121,7 @@ class HistogramView(Widget, can_focus=True):
         return text
 
     def _message(self) -> Text:
-        words = self.note or ("no time to show" if self.histogram is not None else "counting…")
+        words = self.note or ("no time to show" if self.histogram is not None else "counting")
         style = self._style("note" if self.note else "axis")
         return Text(words, style=style, no_wrap=True, overflow="ellipsis", end="")
 

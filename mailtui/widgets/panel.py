@@ -106,17 +106,21 @@ class TablePanel(Vertical):
 
     def show(
         self,
-        rows: Sequence[Any],
+        rows: Sequence[Any] | None,
         readings: Sequence[AnyReading],
         *,
         more: bool = False,
         detail: str = "",
     ) -> None:
-        """Show `rows`, which come from `readings`; `more`: the source has more than these."""
+        """Show `rows`, which come from `readings`; `more`: the source has more than these.
+        None: nothing is known yet."""
         self._readings = readings
         self.caption.detail = detail
         self._freshen()
-        self.table.set_rows(rows, total_more=more)
+        if rows is None:
+            self.table.forget()
+        else:
+            self.table.set_rows(rows, total_more=more)
         self.caption.refresh()
 
     def tick(self) -> None:

@@ -145,19 +145,15 @@ class QueryBar(Vertical):
 
     def error(self, message: str, position: int | None = None) -> None:
         """Say what is wrong; `position` is the index of the character at fault."""
-        part = self.editing
         text = Text(overflow="fold")
-        if part is not None and position is not None:
+        if (part := self.editing) is not None and position is not None:
             entry = self._input(part)
             entry.cursor_position = min(position, len(entry.value))
-            before = entry.value[: entry.cursor_position]
             bad = entry.value[entry.cursor_position :]
-            if bad:
-                text.append("before ")
+            if bad and part == "query":  # what a range lacks is said in its sentence
+                text.append("at ")
                 text.append(bad if len(bad) < 30 else f"{bad[:29]}…", style="reverse")
-            else:
-                text.append("at the end" if before else "in the query")
-            text.append(": ")
+                text.append(": ")
         text.append(message)
         self.query_one("#query-error", Static).update(text)
         self.add_class("wrong")

@@ -43,6 +43,9 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
     """True while many rows are being filtered or sorted."""
     hold_new: var[bool] = var(True)
     """Whether rows are held back at all."""
+    follow_first: var[bool] = var(False)
+    """A cursor that was left alone on the first row stays on the first row when others come in
+    above it: for streams."""
 
     def __init__(
         self,
@@ -107,6 +110,13 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         self._loaded_once = True
         self._rows.incoming = new
         self._arrange("data")
+
+    def forget(self) -> None:
+        """Know nothing, as before the first reading; filter and order stay."""
+        if self._loaded_once:
+            self._rows.incoming, self._more = [], False
+            self._arrange("user")
+            self._loaded_once = False
 
     def set_filter(self, where: Where | None) -> None:
         """Show only rows that match; None or an empty filter shows all."""
@@ -221,7 +231,8 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         top_row = old_view[top] if top < len(old_view) else None
         moved = self._rows.commit(new, old_cursor)
         view = new.view
-        self._cursor = moved.position
+        at_first = self.follow_first and cause == "data" and old_cursor == 0 and not self.inside
+        self._cursor = min(0, moved.position) if at_first else moved.position
         self.pending_new = new.held
         if self._anchor is not None:
             self._anchor_at = position_of_key(view, self._anchor, self.resource.key)
