@@ -109,9 +109,14 @@ class Follower:
     async def _know_the_overlap(self) -> None:
         """Take what is older than the first events, but within the overlap, for seen."""
         assert self._newest is not None
-        page = await self._search.search(
-            self._query, self._newest - self._overlap, self._newest, BATCH
-        )
+        limit = BATCH
+        while True:
+            page = await self._search.search(
+                self._query, self._newest - self._overlap, self._newest, limit
+            )
+            if len(page.events) < limit:
+                break
+            limit *= 2
         for event in page.events:
             self._seen.setdefault(event.id, event.time)
 

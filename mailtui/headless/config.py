@@ -96,7 +96,8 @@ def summary(settings: Settings) -> Iterator[str]:
         hosts = len(context.hosts)
         opens = " (opens first)" if name == first else ""
         yield (
-            f"  {name}{opens}: {hosts} {'host' if hosts == 1 else 'hosts'}; {', '.join(sources) or 'no source'};"
+            f"  {name}{opens}: {hosts} {'host' if hosts == 1 else 'hosts'};"
+            f" {', '.join(sources) or 'no source'};"
             f" {'read-only' if context.read_only else 'may act'}"
         )
 

@@ -111,7 +111,7 @@ def test_no_configuration_names_the_ways_to_go_on(verb: str) -> None:
     done = mailtui(*verb.split())
     assert done.returncode == exits.CONFIG
     assert not done.stdout
-    word = verb.split()[0]
+    word = verb.partition(" ")[0]
     assert f"mailtui --demo {word}" in done.stderr
     assert f"mailtui --this-host {word}" in done.stderr
     assert "mailtui config example > /nonexistent/.config/mailtui/config.yaml" in done.stderr

@@ -216,8 +216,16 @@ def test_a_secret_of_a_command() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("15s", 15), ("2m 30s", 150), ("1.5h", 5400), ("250ms", 0.25), ("7d", 604800), (3, 3), ("1h1m", 3660)],
-)  # fmt: skip
+    [
+        ("15s", 15),
+        ("2m 30s", 150),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+        ("7d", 604800),
+        (3, 3),
+        ("1h1m", 3660),
+    ],
+)
 def test_durations(text: Any, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
