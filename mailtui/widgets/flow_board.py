@@ -11,7 +11,7 @@ from textual.widget import Widget
 from mailtui.model.spark import spark
 from mailtui.resources.base import Level
 from mailtui.resources.flow import Tile
-from mailtui.widgets.glyphs import UNICODE, Glyphs
+from mailtui.widgets.glyphs import UNICODE, Glyphs, plain
 
 NAME = 9
 VALUE = 8
@@ -82,7 +82,7 @@ class FlowBoard(Widget):
         room = width - text.cell_len
         note = tile.note
         if self.glyphs.ascii:
-            note = note.replace("▲", "!").replace("▼", "v")
+            note = plain(note)
         if tile.trend is not None and room > 12:
             # the note keeps its place: the sparkline takes what is left
             length = max(8, min(60, room - max(20, cell_len(note)) - 2))

@@ -49,13 +49,12 @@ ASCII = Glyphs(
     ascii=True,
 )
 
-WORDS: dict[str, str] = {
-    "critical": "critical",
-    "warning": "warning",
-    "ok": "ok",
-    "unknown": "unknown",
-    "stale": "stale",
-}
+_SIGNS = str.maketrans("▁▂▃▄▅▆▇█✖▲▼●◌…→·", "_.-=+*##X!v+~~>.")
+
+
+def plain(text: str) -> str:
+    """`text` with our own signs as ASCII; what came from outside keeps its letters."""
+    return text.translate(_SIGNS)
 
 
 def for_terminal(ascii_only: bool | None = None) -> Glyphs:

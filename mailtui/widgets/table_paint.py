@@ -12,7 +12,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mailtui.resources.base import Level
-from mailtui.widgets.glyphs import Glyphs
+from mailtui.widgets.glyphs import Glyphs, plain
 from mailtui.widgets.table_layout import GUTTER, Slot, clean, fit
 
 
@@ -107,6 +107,8 @@ class Painter:
             if glyph and not text.startswith(glyph) and cell_len(text) + 2 <= width:
                 text = f"{glyph} {text}"
             cell = fit(text, width, column.align, column.truncate, glyphs.ellipsis)
+            if glyphs.ascii:
+                cell = plain(cell)
             if column.truncate == "never":
                 debt += max(0, cell_len(cell) - width)
             segments.append(Segment(cell, self._row_style(state, level) if level else base))
