@@ -49,12 +49,36 @@ def syntax_error(query: str, detail: str) -> ShardError:
     )
 
 
+def unexpected(query: str, position: int) -> ShardError:
+    """The error for a token that cannot stand at a position (0-based) of the query."""
+    line = query.count("\n", 0, position) + 1
+    column = position - (query.rfind("\n", 0, position) + 1)
+    token = query[position : position + 1]
+    shown = f'" "{token}" "{token} ""' if token else '"<EOF>"'
+    return syntax_error(query, f"Encountered {shown} at line {line}, column {column}.")
+
+
+def _located(query: str, detail: str) -> ShardError:
+    """luqum's error in Lucene's words, with the place of the fault."""
+    found = re.search(r"at position (\d+)", detail)
+    if found is None:
+        return unexpected(query, len(query))
+    position = min(int(found[1]), len(query))
+    if "Illegal character" in detail:
+        return syntax_error(
+            query,
+            f"Lexical error at line 1, column {len(query) + 1}.  Encountered: <EOF> after :"
+            f' "{query[position:]}"',
+        )
+    return unexpected(query, position)
+
+
 @lru_cache(maxsize=64)
 def parse(query: str) -> Any:
     try:
         return parser.parse(_lucene(query))
     except ParseError as error:
-        raise syntax_error(query, str(error)) from None
+        raise _located(query, str(error)) from None
 
 
 def _lucene(query: str) -> str:

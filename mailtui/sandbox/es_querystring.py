@@ -26,6 +26,7 @@ from mailtui.sandbox.es_lucene import (
     parse,
     plain,
     syntax_error,
+    unexpected,
 )
 from mailtui.sandbox.es_query import boolean, disjunction, expand_fields
 from mailtui.sandbox.es_text import analyze, lucene_regexp, wildcard, within_edits
@@ -78,16 +79,24 @@ def compile_clause(body: dict[str, Any], context: Context) -> Compiled:
     )
     if not query.strip():
         return NEVER
-    return _Reader(query, context, body.get("minimum_should_match")).compile(scope)
+    reader = _Reader(
+        query,
+        context,
+        body.get("minimum_should_match"),
+        leading=bool(body.get("allow_leading_wildcard", True)),
+    )
+    return reader.compile(scope)
 
 
 class _Reader:
     """Turns one parsed query into tests for one segment."""
 
-    def __init__(self, query: str, context: Context, needed: Any) -> None:
+    def __init__(self, query: str, context: Context, needed: Any, *, leading: bool) -> None:
         self.query = query
         self.context = context
         self.needed = needed
+        self.leading = leading
+        """`allow_leading_wildcard`."""
 
     def compile(self, scope: Scope) -> Compiled:
         return self._node(parse(self.query), scope, top=True)
@@ -182,7 +191,9 @@ class _Reader:
     def _field(self, node: Any, scope: Scope) -> Compiled:
         inner = node.expr
         if isinstance(inner, tree.SearchField | tree.Plus | tree.Prohibit | tree.Not):
-            raise syntax_error(self.query, f'Encountered " ":" ": "" after [{node.name}]')
+            raise unexpected(
+                self.query, self.query.find(":", self.query.find(node.name) + len(node.name) + 1)
+            )
         name = plain(node.name)
         if name == "_exists_":
             return es_leaf.exists(self.context, plain(str(inner)))
@@ -204,7 +215,7 @@ class _Reader:
 
     def _word(self, raw: str, scope: Scope) -> Compiled:
         if has_inner_colon(raw):
-            raise syntax_error(self.query, f'Encountered " ":" ": "" in [{raw}]')
+            raise unexpected(self.query, self.query.find(raw) + raw.find(":"))
         if raw == "*":
             return disjunction([es_leaf.exists(self.context, name) for name in scope.fields])
         if has_wildcard(raw):
@@ -215,6 +226,10 @@ class _Reader:
         return self._narrowed(part, scope, text, needles)
 
     def _pattern(self, raw: str, scope: Scope) -> Compiled:
+        if raw[0] in "*?" and not self.leading:
+            raise syntax_error(
+                self.query, "'*' or '?' not allowed as first character in WildcardQuery"
+            )
         prefix = raw.endswith("*") and not has_wildcard(raw[:-1])
         exact, folded = wildcard(raw), wildcard(raw.lower())
         what = "prefix" if prefix else "wildcard"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from mailtui.sandbox import rabbitmq_samples
 from mailtui.sandbox.faults import Faults
 from mailtui.sandbox.http_server import Handler, HttpServer, json_response
 from mailtui.sandbox.rabbitmq_links import Links, alarms
@@ -211,15 +213,25 @@ class Server(HttpServer):
                 ]
             if rest[2:]:
                 raise Refused(404, *_NOT_FOUND)
-            return self._objects.queue_details(queue)
+            return self._sampled([self._objects.queue_details(queue)], query)[0]
         stats = query.get("disable_stats") != "true"
         totals = query.get("enable_queue_totals") == "true"
         vhost = self._vhost(rest) if rest else None
-        return [
+        rows = [
             self._objects.queue(queue, stats=stats, totals=totals)
             for _, queue in sorted(queues.items())
             if vhost is None or queue.vhost == vhost
         ]
+        return self._sampled(rows, query)
+
+    def _sampled(
+        self, rows: list[dict[str, Any]], query: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        span = rabbitmq_samples.wanted(query)
+        if span is not None:
+            for row in rows:
+                rabbitmq_samples.add(self.world, row, *span)
+        return rows
 
     def _check(self, check: list[str]) -> Any:
         """Health checks: 200 `ok`, or 503 `failed` with the reason."""

@@ -565,6 +565,10 @@ async def test_query_string_options(platform: Platform) -> None:
     assert await ask("brown", default_field="note") == "01"
     assert await ask("brown", fields=["name", "note^3"]) == "01"
     assert await ask("heavy", fields=["weight", "note"], lenient=True) == ""
+    assert await ask("name:*pple") == "0"
+    with pytest.raises(BadRequestError) as refused:
+        await ask("name:*pple", allow_leading_wildcard=False)
+    assert "not allowed as first character" in str(refused.value.body)
     # Without fields the query is lenient, also where it names one.
     assert await ask("weight:heavy") == ""
     with pytest.raises(BadRequestError, match="For input string"):
@@ -580,6 +584,7 @@ async def test_syntax_errors_of_query_strings(platform: Platform, text: str) -> 
     assert error["root_cause"][0]["reason"] == f"Failed to parse query [{text}]"
     cause = error["failed_shards"][0]["reason"]["caused_by"]
     assert cause["type"] == "parse_exception"
+    assert "at line 1, column " in cause["reason"]
     assert f"Cannot parse '{text}'" in cause["reason"]
 
 

@@ -111,6 +111,22 @@ async def test_totals_without_statistics(platform: Platform) -> None:
     assert "messages" not in bare["items"][0]
 
 
+async def test_samples_of_the_lengths(platform: Platform) -> None:
+    page = await platform.client.ok(
+        "/api/queues?page=1&lengths_age=1200&lengths_incr=600&columns=name,messages,"
+        "messages_details"
+    )
+    dead = next(q for q in page["items"] if q["name"] == "dead")
+    samples = dead["messages_details"]["samples"]
+    assert [s["timestamp"] for s in samples] == [
+        int((NOW - back) * 1000) for back in (0, 600, 1200)
+    ]
+    assert samples[0]["sample"] == dead["messages"]
+    assert samples[0]["sample"] > samples[1]["sample"] > samples[2]["sample"]
+    plain = await platform.client.ok("/api/queues/mail/dead")
+    assert "samples" not in plain["messages_details"]
+
+
 async def test_filter_sort_and_columns(platform: Platform) -> None:
     found = await platform.client.ok("/api/queues?page=1&name=DEA")
     assert [q["name"] for q in found["items"]] == ["dead"]
