@@ -62,12 +62,16 @@ class ElasticsearchCollector:
         health = await self._client.call(lambda es: es.cluster.health())
         if time.monotonic() - self._settings_at >= SETTINGS_INTERVAL:
             await self._read_settings(notes)
-        cat, blocks, nodes, audit = await gather_all(
+        parts = await gather_all(
             self._optional("indices", notes, self._indices()),
             self._optional("blocks of the indices", notes, self._blocks()),
             self._optional("disks of the nodes", notes, self._nodes()),
             self._optional("the newest audit event", notes, self._audit()),
         )
+        for part in parts:
+            if isinstance(part, Exception):
+                raise part
+        cat, blocks, nodes, audit = parts
         newest, events, failures = audit or (None, None, None)
         found = records.nodes(nodes)
         return SearchReport(

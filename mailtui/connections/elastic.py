@@ -64,8 +64,12 @@ class ElasticClient:
             body = str(error.args[0] if error.args else "").encode()
             raise http_errors.not_json(NAME, url, _html(body)) from None
         except (TransportError, OSError) as error:
-            raise http_errors.of_exception(NAME, url, error, settings.timeout) from None
-        return clean_tree(answer.body)
+            raise http_errors.of_exception(NAME, url, _cause(error), settings.timeout) from None
+        body = answer.body
+        if isinstance(body, str | bytes):
+            # everything that is asked for is JSON: a proxy's page came instead, with a 200
+            raise http_errors.not_json(NAME, url, body.encode() if isinstance(body, str) else body)
+        return clean_tree(body)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -110,12 +114,24 @@ def _with_port(url: str) -> str:
     return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What is behind the client's "Connection error"; a timeout says so itself."""
+    if "Timeout" in type(error).__name__:
+        return error
+    return error.__cause__ or error.__context__ or error
+
+
 def _refused(error: Any) -> ElasticError:
     body = error.body
     data = body if isinstance(body, bytes | str) else json.dumps(body)
     raw = data if isinstance(data, bytes) else data.encode()
-    base = http_errors.of_status(NAME, error.meta.status, error.meta.headers, raw)
-    return ElasticError(base, error.meta.status, clean_tree(body))
+    status = error.meta.status
+    base = http_errors.of_status(NAME, status, error.meta.headers, raw)
+    found = ElasticError(base, status, clean_tree(body))
+    if base.kind == "server" and len(found.reasons) > 1 and found.reasons[-1][1]:
+        # "all shards failed" says nothing; the cause at the end of the chain does
+        found.message = f"{NAME}: HTTP {status} ({found.reasons[-1][1][:200]})"
+    return found
 
 
 def _reasons(body: Any) -> list[tuple[str, str]]:
