@@ -127,11 +127,13 @@ def _refused(error: Any) -> ElasticError:
     raw = data if isinstance(data, bytes) else data.encode()
     status = error.meta.status
     base = http_errors.of_status(NAME, status, error.meta.headers, raw)
-    found = ElasticError(base, status, clean_tree(body))
-    if base.kind == "server" and len(found.reasons) > 1 and found.reasons[-1][1]:
+    clean_body = clean_tree(body)
+    reasons = _reasons(clean_body)
+    if base.kind == "server" and len(reasons) > 1 and reasons[-1][1]:
         # "all shards failed" says nothing; the cause at the end of the chain does
-        found.message = f"{NAME}: HTTP {status} ({found.reasons[-1][1][:200]})"
-    return found
+        words = f"{NAME}: HTTP {status} ({reasons[-1][1][:200]})"
+        base = SourceError(base.kind, words, base.hint)
+    return ElasticError(base, status, clean_body)
 
 
 def _reasons(body: Any) -> list[tuple[str, str]]:
