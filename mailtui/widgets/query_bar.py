@@ -146,11 +146,12 @@ class QueryBar(Vertical):
     def error(self, message: str, position: int | None = None) -> None:
         """Say what is wrong; `position` is the index of the character at fault."""
         text = Text(overflow="fold")
-        if (part := self.editing) is not None and position is not None:
-            entry = self._input(part)
+        # what a range lacks is said in its sentence
+        if self.editing == "query" and position is not None:
+            entry = self._input("query")
             entry.cursor_position = min(position, len(entry.value))
             bad = entry.value[entry.cursor_position :]
-            if bad and part == "query":  # what a range lacks is said in its sentence
+            if bad:
                 text.append("at ")
                 text.append(bad if len(bad) < 30 else f"{bad[:29]}…", style="reverse")
                 text.append(": ")
