@@ -25,6 +25,8 @@ _JAILS: dict[str, tuple[tuple[str, str, int, float, float, float], ...]] = {
         ("dovecot", "/var/log/mail.log", 5, 600.0, 3600.0, 0.014),
     ),
 }
+_AT_ONCE = 8
+"""Addresses of a wave that try at the same time."""
 _REPEATED = ("203.0.113.250", "198.51.100.13")
 
 
@@ -41,6 +43,15 @@ class Wave:
     addresses: int = 200
     begin: float = 0.0
     """Epoch seconds."""
+    next: int = 0
+    """How many of its addresses have begun."""
+    busy: list[str] = field(default_factory=list)
+    """Addresses that try at the moment."""
+
+    def begun(self) -> str:
+        """One more address; after the last one they start again."""
+        self.next += 1
+        return f"{self.network}.{1 + (self.next - 1) % min(self.addresses, 254)}"
 
 
 @dataclass(slots=True)
@@ -111,7 +122,7 @@ class Attacks:
             at = wave.begin + (i + self._random.random()) * jail.max_retry * (
                 start - wave.begin
             ) / max(failures, 1.0)
-            jail.ban(f"{wave.network}.{1 + i % 254}", float(int(min(at, start - 1))))
+            jail.ban(wave.begun(), float(int(min(at, start - 1))))
         jail.total_failed += int(failures)
 
     def step(self, now: float, dt: float) -> None:
@@ -121,9 +132,11 @@ class Attacks:
                 self._fail(door.host, door.jail, self._random.choice(door.attackers), now)
         for wave in self._waves:
             jail = self._world.bans.hosts[wave.host].jails[wave.jail]
+            wave.busy = [a for a in wave.busy if a not in jail.bans]
+            while len(wave.busy) < _AT_ONCE:
+                wave.busy.append(wave.begun())
             for _ in range(poisson(self._random, wave.rate.at(now) * dt)):
-                number = self._random.randrange(1, min(wave.addresses, 254) + 1)
-                self._fail(wave.host, jail, f"{wave.network}.{number}", now)
+                self._fail(wave.host, jail, self._random.choice(wave.busy), now)
         for server in self._world.bans.hosts.values():
             for jail in server.jails.values():
                 self._forget(jail, now)

@@ -67,7 +67,11 @@ class Target:
         """The course of a counter that is `now` at the start, whole and never falling."""
         key = zlib.crc32(f"{self.instance}{name}".encode())
         courses = list(parts)
-        a_second = abs(sum(c.at(self.start) * s for c, s in courses))
+        # by its slowest time, so that the swing below never makes it fall
+        a_second = min(
+            abs(sum(c.at(self.start - ago) * s for c, s in courses))
+            for ago in range(0, 10_801, 600)
+        )
         a_scrape = a_second * INTERVAL
         jitter = min(0.5 * a_scrape, 2.0 * a_scrape**0.5)
         start = self.start

@@ -22,7 +22,7 @@ class Plan(BasePlan):
         begin = start - 22 * MINUTE
         slow = start - 58 * MINUTE
         # the limit is lifted slowly, so that the queue levels off instead of growing for ever
-        accept = Course([(start, 0.004), (start + 5400.0, 0.03), (start + 4 * 3600.0, 0.2)])
+        accept = Course([(start, 0.004), (start + 5400.0, 0.06), (start + 4 * 3600.0, 0.3)])
         news = ("news@dept1.example.org", "news@dept1.example.org", "billing@example.org", "")
         self.causes += [
             Cause(
@@ -31,8 +31,9 @@ class Plan(BasePlan):
                     [
                         (begin, 0.0),
                         (begin + 120.0, 3.42),
-                        (start + 900.0, 3.2),
-                        (start + 5400.0, 0.6),
+                        (start + 900.0, 2.4),
+                        (start + 2700.0, 0.5),
+                        (start + 5400.0, 0.1),
                     ]
                 ),
                 accept,
@@ -52,7 +53,7 @@ class Plan(BasePlan):
             ),
             Cause(
                 "example-net-timeout",
-                Course([(slow, 0.0), (slow + 60.0, 0.24), (start, 0.22), (start + 7200.0, 0.1)]),
+                Course([(slow, 0.0), (slow + 60.0, 0.24), (start, 0.22), (start + 5400.0, 0.01)]),
                 Course(0.01),
                 (("example.net", 1),),
                 (("connect to mx.example.net[192.0.2.25]:25: Connection timed out", 1),),
