@@ -245,6 +245,7 @@ class ConsoleApp(App[int]):
             label=context.label or platform.name,
             color=context.color,
             simulation=context.simulation,
+            path=tuple(self._view(name).HEADING for name in (*self._trail[-1:], view.NAME)),
             read_only=context.read_only,
             user=self.user_name,
             time=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
 
 DEFAULT_SCENARIO = "destination-deferred"
 """What the demo plays: an incident shows more than a quiet day."""
+
+
+_SIGNS = {
+    "mx": "postfix",
+    "store": "dovecot",
+    "web": "nginx",
+    "db": "patroni",
+    "broker": "rabbitmqctl",
+    "mon": "prometheus",
+}
+"""Role → a program that tells that this host has it."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +59,15 @@ def this_host() -> Loading:
     """This machine alone, with no SSH and no file."""
 
     def load() -> Settings:
+        import shutil
         import socket
 
         from mailtui.config.settings import Context, Host, Settings
 
         name = socket.gethostname().split(".")[0] or "localhost"
-        host = Host(local=True, roles=("mx", "store", "web", "db", "broker", "mon"))
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+        roles = [role for role, tool in _SIGNS.items() if shutil.which(tool, path=path)]
+        host = Host(local=True, roles=tuple(roles))
         context = Context(label=f"this host ({name})", hosts={name: host})
         return Settings(contexts={"this-host": context})
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mailtui.app import ConsoleApp
 
 CHOICES = (
-    ("demo", "Try the demo", "a simulated mail platform on loopback, in an incident"),
-    ("host", "Look at this host", "disk, services, Postfix queue and bans of this machine, no SSH"),
+    ("demo", "Try the demo", "a simulated mail platform in an incident"),
+    ("host", "Look at this host", "its disks, services, queue and bans; no SSH"),
     ("write", "Write a configuration", "the commented example, to be filled in"),
     ("quit", "Quit", ""),
 )
@@ -32,7 +32,8 @@ class Welcome(Screen[None]):
     DEFAULT_CSS = """
     Welcome { align: center middle; }
     Welcome #box { width: 78; max-width: 96%; height: auto; padding: 1 2; border: round $primary; }
-    Welcome OptionList { height: auto; border: none; background: $surface; margin-top: 1; }
+    Welcome OptionList { height: auto; background: $surface; margin-top: 1; padding: 0; }
+    Welcome OptionList, Welcome OptionList:focus { border: none; }
     Welcome #said { height: auto; margin-top: 1; }
     """
     BINDINGS = [("q,escape", "leave", "Quit")]
@@ -56,20 +57,22 @@ class Welcome(Screen[None]):
             yield Static("", id="said", markup=False)
 
     @on(OptionList.OptionSelected)
-    async def _chosen(self, event: OptionList.OptionSelected) -> None:
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
         app = cast("ConsoleApp", self.app)
         if event.option_id == "quit":
             app.leave(0)
-        elif event.option_id == "write":
+            return
+        # this screen goes away: the application must not wait for its own handler
+        if event.option_id == "write":
             self.query_one("#said", Static).update(_write())
         elif event.option_id == "host":
             from mailtui.loading import this_host
 
-            await app.load_from(this_host())
+            app.call_later(app.load_from, this_host())
         else:
             from mailtui.loading import demo
 
-            await app.load_from(demo())
+            app.call_later(app.load_from, demo())
 
     def action_leave(self) -> None:
         """Quit."""

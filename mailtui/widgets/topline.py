@@ -20,6 +20,8 @@ class TopFacts:
     color: str = "cyan"
     simulation: bool = False
     read_only: bool = True
+    path: tuple[str, ...] = ()
+    """Headings of the screens that led here, the present one last."""
     user: str = ""
     time: float = 0.0
     critical: int = 0
@@ -72,16 +74,19 @@ class TopLine(Widget):
         facts, width = self.facts, self.size.width
         bar = Text(f" {self.glyphs.separator} ", style=self._style("muted"))
         label = Text(f" {facts.label} ", style=_ON.get(facts.color, _ON["cyan"]))
-        parts: list[tuple[int, Text]] = [(0, label), (1, self._counts())]
-        if facts.simulation:
-            parts.insert(1, (1, Text(" SIMULATION ", style="bold reverse")))
-        parts.append((2, self._age()))
-        mode = "read-only" if facts.read_only else "read-write"
-        parts.insert(-2, (3, Text(mode)))
-        parts.insert(-2, (5, Text(facts.user)))
-        parts.insert(-2, (4, Text(fmt.clock_time(facts.time))))
-        name = Text(" mailtui ", style="bold")
-        parts.insert(0, (6, name))
+        crumbs = f" {self.glyphs.breadcrumb} ".join(facts.path)
+        # (priority, part): the highest number leaves first when the line is narrow
+        parts: list[tuple[int, Text]] = [
+            (7, Text(" mailtui ", style="bold")),
+            (0, label),
+            (1, Text(" SIMULATION ", style="bold reverse") if facts.simulation else Text()),
+            (5, Text(crumbs, style="bold")),
+            (3, Text("read-only" if facts.read_only else "read-write")),
+            (6, Text(facts.user)),
+            (4, Text(fmt.clock_time(facts.time))),
+            (1, self._counts()),
+            (2, self._age()),
+        ]
         kept = [part for part in parts if part[1].plain.strip()]
         while sum(t.cell_len for _, t in kept) + 3 * (len(kept) - 1) > width and len(kept) > 1:
             kept.remove(max(kept, key=lambda part: part[0]))
