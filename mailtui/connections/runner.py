@@ -166,23 +166,19 @@ class Batch:
         """One Completed for each command, in order. Raises SourceError if the output is cut."""
         marker = b"\n" + self.token.encode()
         found: list[Completed] = []
-        out, *pieces = stdout.split(marker + b" ")
-        for piece in pieces:
-            head, _, body = piece.partition(b"\n")
-            if head == b"end":
-                out = body
-                continue
-            number, status = head.split(b" ")
-            if int(number) == len(found) and len(found) < len(self.cmds):
-                found.append(
-                    Completed(host, self.cmds[len(found)], int(status), decode(out), decode(body))
-                )
-        if len(found) != len(self.cmds) or not stdout.endswith(marker + b" end\n"):
+        if stdout.endswith(marker + b" end\n"):
+            out, *pieces = stdout.split(marker + b" ")
+            for piece in pieces:
+                head, _, body = piece.partition(b"\n")
+                if head == b"end":
+                    out = body
+                else:
+                    cmd, status = self.cmds[len(found)], int(head.rpartition(b" ")[2])
+                    found.append(Completed(host, cmd, status, decode(out), decode(body)))
+        if len(found) != len(self.cmds):
             words = decode(stderr).strip().splitlines()
             raise SourceError(
                 "protocol",
-                f"{host}: the shell's answer is incomplete "
-                f"({len(found)} of {len(self.cmds)} commands)"
-                + (f": {words[-1]}" if words else ""),
+                f"{host}: the shell's answer is incomplete" + (f": {words[-1]}" if words else ""),
             )
         return found
