@@ -9,7 +9,6 @@ from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.problem import Problem, Severity
 from mailtui.model.search import SearchNode, SearchReport
-from mailtui.problems.unanswered import unanswered
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -22,7 +21,6 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     """Problems of the last SearchReport."""
     from mailtui.config.sources.elasticsearch import Settings
 
-    yield from unanswered(state, "elasticsearch")
     reading = state.get("elasticsearch")
     report, settings = reading.value, context.source("elasticsearch", Settings)
     if not isinstance(report, SearchReport) or settings is None:

@@ -10,7 +10,6 @@ from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.metrics import Alert, Forecast, MetricsReport, ScrapeTarget
 from mailtui.model.problem import Problem, Severity
-from mailtui.problems.unanswered import unanswered
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -25,7 +24,6 @@ _LAG = 64 * 1024 * 1024
 
 def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     """Problems of the last MetricsReport."""
-    yield from unanswered(state, "prometheus")
     reading = state.get("prometheus")
     report = reading.value
     if not isinstance(report, MetricsReport):
@@ -127,10 +125,11 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
             severity,
             ", ".join(words),
             screen="hosts",
-            where=f'host:="{_quoted(forecast.host)}"',
+            where=_place(forecast),
             read_at=read_at,
-            # a forecast weighs more than the same disk without one
-            weight=60.0 + (used or 0.0) + (10.0 if left is not None else 0.0),
+            # the host itself reports the same disk by 100 × used: a forecast says more than that,
+            # and without one the host's own account is the newer
+            weight=100.0 * (used or 0.0) + (10.0 if left is not None else -1.0),
             hosts=(forecast.host,),
         )
     inodes = forecast.inodes_ratio
@@ -140,11 +139,15 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
             "critical" if _over(inodes, limits.disk_critical) else "warning",
             f"{forecast.target} {fmt.percent(inodes)} of the inodes used",
             screen="hosts",
-            where=f'host:="{_quoted(forecast.host)}"',
+            where=_place(forecast),
             read_at=read_at,
             weight=55.0,
             hosts=(forecast.host,),
         )
+
+
+def _place(forecast: Forecast) -> str:
+    return f'host:="{_quoted(forecast.host)}" mount:="{_quoted(forecast.target)}"'
 
 
 def _span(seconds: float) -> str:

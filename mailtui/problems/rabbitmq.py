@@ -13,7 +13,6 @@ from mailtui.model import format as fmt
 from mailtui.model.broker import BrokerQueue, BrokerReport
 from mailtui.model.metrics import MetricsReport
 from mailtui.model.problem import Problem, Severity
-from mailtui.problems.unanswered import unanswered
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -27,7 +26,6 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     """Problems of the last BrokerReport."""
     from mailtui.config.sources.rabbitmq import Settings
 
-    yield from unanswered(state, "rabbitmq")
     reading = state.get("rabbitmq")
     report, settings = reading.value, context.source("rabbitmq", Settings)
     if not isinstance(report, BrokerReport) or settings is None:

@@ -29,6 +29,8 @@ _SCREENS = {
     "elasticsearch": "audit",
     "audit": "audit",
 }
+_BEHIND = {"audit": "elasticsearch", "broker_connections": "rabbitmq"}
+"""Sources that are read only while a screen looks at them → the source that speaks for them."""
 _LATE = 3.0
 """Intervals after which a reading that did not fail is late all the same."""
 
@@ -46,6 +48,8 @@ def find(state: State, context: Context, now: float) -> Iterable[Problem]:
             yield _host(first, max(r.read_at for r in readings), now)
     for reading in state.all():
         if (reading.source, reading.target) in told:
+            continue
+        if (speaker := _BEHIND.get(reading.source)) and state.get(speaker).fault is not None:
             continue
         if postfix.explains(reading) or fail2ban.explains(reading):
             continue
@@ -111,7 +115,7 @@ def _source(reading: AnyReading, now: float) -> Iterator[Problem]:
 
 
 def _is_late(reading: AnyReading, now: float) -> bool:
-    if reading.status != "fresh" or not reading.interval:
+    if reading.status != "fresh" or not reading.interval or reading.source in _BEHIND:
         return False
     return now - reading.read_at > _LATE * reading.interval + 60.0
 
