@@ -32,7 +32,9 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     if blocked:
         behind = f": {', '.join(_disk(node) for node in full)}" if full else ""
         stage = f" (flood stage {fmt.percent(report.flood_stage)})" if report.flood_stage else ""
-        text = f"{_names(blocked)} take no writes{behind}{stage}"
+        text = (
+            f"{_names(blocked)} {'take' if len(blocked) > 1 else 'takes'} no writes{behind}{stage}"
+        )
         hosts = tuple(node.name for node in full)
         yield _problem(
             "blocked",

@@ -36,7 +36,10 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     if report.faults:
         names = ", ".join(report.faults)
         first = next(iter(report.faults.values()))
-        text = f"{len(report.faults)} queries have no answer ({names}): {first}"
+        count = len(report.faults)
+        text = (
+            f"{count} {'queries have' if count > 1 else 'query has'} no answer ({names}): {first}"
+        )
         yield _problem("faults", "unknown", text, screen="sources", read_at=read_at, weight=0.5)
 
 
