@@ -46,6 +46,13 @@ DEFAULT_SUBQUERY_STEP = 15_000
 """Milliseconds: the evaluation interval of the configuration."""
 
 
+_SUPPORTED = frozenset(functions.MATHS) | frozenset(functions.DATES) | {
+    "absent", "clamp", "clamp_max", "clamp_min", "histogram_quantile", "label_join",
+    "label_replace", "round", "scalar", "sort", "sort_desc", "vector",
+}  # fmt: skip
+"""Functions whose arguments are evaluated as they stand."""
+
+
 @dataclass(slots=True)
 class Source:
     """Samples of one series (or of one row of a subquery), without gaps."""
@@ -156,6 +163,8 @@ class Query:
             return functions.each(
                 [Row({}, [t / 1000.0 for t in self.steps])], functions.DATES[name]
             )
+        if name not in _SUPPORTED:
+            raise QueryError(f"function {name!r} is not supported by the sandbox")
         values = [self.evaluate(a) for a in arguments]
         if name in functions.MATHS:
             return functions.each(_vector(values[0]), functions.MATHS[name])
@@ -181,10 +190,8 @@ class Query:
         if name == "label_join":
             target, separator, *origins = (_text(v) for v in values[1:])
             return functions.label_join(_vector(values[0]), target, separator, origins)
-        if name == "histogram_quantile":
-            quantiles = _scalar(values[0]).values
-            return functions.histogram_quantile(quantiles, _vector(values[1]), steps)
-        raise QueryError(f"function {name!r} is not supported by the sandbox")
+        quantiles = _scalar(values[0]).values
+        return functions.histogram_quantile(quantiles, _vector(values[1]), steps)
 
     # samples --------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from mailtui.sandbox.promql_values import (
     Vector,
     merged,
     nameless,
+    present,
     write_labels,
 )
 from mailtui.sandbox.tsdb import Labels
@@ -117,7 +118,7 @@ def vector_scalar(
                 values.append(v if COMPARISON[op](a, b) else None)
         keeps = op not in DROPS_NAME and not return_bool
         result.append(Row(row.labels if keeps else nameless(row.labels), values))
-    return result if op in COMPARISON and not return_bool else merged(result)
+    return present(result) if op in COMPARISON and not return_bool else merged(result)
 
 
 def sets(op: str, left: Vector, right: Vector, matching: Matching, steps: int) -> Vector:
@@ -147,10 +148,10 @@ def sets(op: str, left: Vector, right: Vector, matching: Matching, steps: int) -
             )
             for row in right
         ]
-        return merged(left + added)
+        return present(merged(left + added))
     there = presence(right)
     keep = op == "and"
-    return [
+    kept = [
         Row(
             row.labels,
             [
@@ -162,6 +163,7 @@ def sets(op: str, left: Vector, right: Vector, matching: Matching, steps: int) -
         )
         for row in left
     ]
+    return present(kept)
 
 
 def vectors(op: str, left: Vector, right: Vector, matching: Matching, steps: int) -> Vector:

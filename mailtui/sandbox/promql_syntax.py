@@ -12,6 +12,9 @@ from mailtui.sandbox.promql_binary import Matching
 from mailtui.sandbox.promql_values import ParseError, QueryError
 from mailtui.sandbox.tsdb import Labels, Matcher
 
+_NOT_KEPT = ("ALERTS", "ALERTS_FOR_STATE")
+"""Series that a real server writes for its rules."""
+
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 _CARDS = {
     "OneToOne": "one-to-one",
@@ -46,6 +49,8 @@ def matchers_of(selector: Any) -> list[Matcher]:
     """The matchers of a vector selector, with its name."""
     if selector.matchers.or_matchers:
         raise QueryError("`or` between matchers is not supported by the sandbox")
+    if selector.name in _NOT_KEPT:
+        raise QueryError(f"the sandbox keeps no series {selector.name}; ask /api/v1/alerts")
     matchers = []
     if selector.name:
         matchers.append(Matcher("__name__", "=", selector.name))

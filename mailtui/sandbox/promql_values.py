@@ -53,6 +53,11 @@ def nameless(labels: Labels) -> Labels:
     return {k: v for k, v in labels.items() if k != "__name__"}
 
 
+def present(rows: Vector) -> Vector:
+    """Without rows that have no sample at any step."""
+    return [row for row in rows if any(v is not None for v in row.values)]
+
+
 def merged(rows: Vector) -> Vector:
     """Rows with equal labels made one; QueryError where both have a sample at one step."""
     seen: dict[tuple[tuple[str, str], ...], Row] = {}
