@@ -191,13 +191,12 @@ class ConsoleApp(App[int]):
 
             self._problems_at = platform.state.version
             self.problems = find_all(platform.state, platform.context, clock.now())
-        view = self.view
-        if view is not None:
+        if (view := self._ready_view) is not None:
             view.data_changed()
         self._update_top()
 
     def _tick(self) -> None:
-        if (view := self.view) is not None:
+        if (view := self._ready_view) is not None:
             view.tick()
         self._update_top()
 
@@ -217,8 +216,14 @@ class ConsoleApp(App[int]):
                 return screen
         return None
 
+    @property
+    def _ready_view(self) -> ConsoleScreen | None:
+        """The screen in view if its widgets are there: a timer may come before or after them."""
+        view = self.view
+        return view if view is not None and view.is_mounted and view.is_attached else None
+
     def _update_top(self) -> None:
-        if (view := self.view) is not None:
+        if (view := self._ready_view) is not None:
             view.query_one(TopLine).facts = self.top_facts(view)
 
     def top_facts(self, view: ConsoleScreen) -> TopFacts:

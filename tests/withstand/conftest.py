@@ -38,7 +38,7 @@ def sandbox(shared_sandbox: SandboxThread) -> Iterator[SandboxThread]:
     shared_sandbox.heal()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where crash reports and the log go."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

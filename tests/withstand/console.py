@@ -152,5 +152,5 @@ def faults(app: ConsoleApp) -> str:
 async def go(app: ConsoleApp, pilot: Pilot[int], name: str) -> None:
     """Show a screen."""
     assert app.go_to(name) == ""
-    await until(lambda: app.view is not None and app.view.NAME == name, f"the screen {name}")
+    await until(lambda: app.view is not None and name == app.view.NAME, f"the screen {name}")
     await pilot.pause()

@@ -64,7 +64,9 @@ async def test_source_fails_and_recovers(sandbox: SandboxThread, source: str) ->
                         lambda other=other, seq=seq: (
                             reading(app, other).seq > seq and fresh(app, other)
                         ),
-                        lambda other=other: f"{source} {kind} stops {other}\n{faults(app)}",
+                        lambda other=other, kind=kind: (
+                            f"{source} {kind} stops {other}\n{faults(app)}"
+                        ),
                     )
             said = fault.message.removeprefix(f"{source}: ")[:30]
             await until(
