@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from mailtui.sandbox import es_dates
+from mailtui.sandbox.es_compiled import Context
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing
 from mailtui.sandbox.es_fields import NUMBERS, ip_text
 from mailtui.sandbox.es_histogram import bucket_keys, fill_gaps
@@ -53,6 +55,23 @@ def aggregate(specs: Any, parts: list[Part], top_hits: TopHits) -> dict[str, Any
             answer["meta"] = spec["meta"]
         answers[name] = answer
     return answers
+
+
+def earliest(specs: Any, context: Context) -> int | None:
+    """Epoch milliseconds before which no aggregation looks: all are filters of time.
+
+    None: some of them look at everything (or are not understood, which `aggregate` will say).
+    """
+    lows = []
+    for spec in specs.values() if isinstance(specs, dict) else ():
+        query = spec.get("filter") if isinstance(spec, dict) else None
+        if query is None or any(key not in ("filter", *_META) for key in spec):
+            return None
+        compiled = compile_query(query, context)
+        if compiled.low is None:
+            return None
+        lows.append(compiled.low)
+    return min(lows, default=None)
 
 
 def _too_many(count: int) -> EsError:
@@ -238,9 +257,21 @@ def _selected(request: Request, query: Any) -> list[Part]:
     for context, rows in request.parts:
         compiled = compile_query(query, context)
         if not compiled.never:
-            test = compiled.as_test()
-            selected.append((context, [row for row in rows if test(row)]))
+            test = compiled.test
+            # Rows are in order of time wherever they come from.
+            first, last = 0, len(rows)
+            if compiled.low is not None:
+                first = bisect_left(rows, compiled.low, key=_millis)
+            if compiled.high is not None:
+                last = bisect_right(rows, compiled.high, key=_millis)
+            within = rows[first:last]
+            kept = within if test is None else [row for row in within if test(row)]
+            selected.append((context, kept))
     return selected
+
+
+def _millis(row: Any) -> int:
+    return int(row.millis)
 
 
 def _filter(request: Request) -> dict[str, Any]:

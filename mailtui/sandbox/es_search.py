@@ -7,11 +7,11 @@ newest events, and what came since the last look, cost what they are and not the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mailtui.sandbox import es_sort
-from mailtui.sandbox.es_aggs import aggregate
+from mailtui.sandbox.es_aggs import aggregate, earliest
 from mailtui.sandbox.es_compiled import Compiled, Context
 from mailtui.sandbox.es_errors import EsError, ShardError, illegal, parsing, unsupported
 from mailtui.sandbox.es_histogram import duration
@@ -22,6 +22,8 @@ from mailtui.sandbox.es_sort import SortKey
 from mailtui.sandbox.es_source import field_values, source_filter
 
 WINDOW = 10_000
+_WINDOW_MILLIS = 600_000
+"""The first stretch of time that a search for the newest looks at."""
 _KEYS = {
     "query", "size", "from", "sort", "aggs", "aggregations", "_source", "fields",
     "docvalue_fields", "track_total_hits", "track_scores", "pit", "search_after", "timeout",
@@ -75,6 +77,20 @@ class _Scope:
             return ()
         return self.context.segment.rows(narrowed.low, narrowed.high)
 
+    def newest(self, low: int | None, high: int | None) -> Iterator[Sequence[Any]]:
+        """The rows in windows, the newest first, each larger than the one before."""
+        span = self.context.segment.span()
+        if span is None:
+            yield self.rows(low, high)
+            return
+        bottom = span[0] if low is None else max(low, span[0])
+        top = span[1] if high is None else min(high, span[1])
+        size = _WINDOW_MILLIS
+        while top >= bottom:
+            start = max(bottom, top - size + 1)
+            yield self.rows(start, top)
+            top, size = start - 1, size * 4
+
     def count(self, limit: int | None) -> int:
         """How many rows match; stops above the limit."""
         if self._matched is not None:
@@ -90,6 +106,11 @@ class _Scope:
                     return len(found)
         self.counted = (rows, found)
         return len(found)
+
+    def since(self, low: int) -> Sequence[Any]:
+        """The rows from epoch millisecond `low` on that match."""
+        rows, test = self.rows(low), self.compiled.test
+        return rows if test is None else [row for row in rows if test(row)]
 
     def matching(self) -> Sequence[Any]:
         """Every row that matches; kept, so that counting need not look again."""
@@ -152,7 +173,7 @@ class Search:
         try:
             es_sort.bind(keys, [scope.context for scope in scopes])
             aggs = self.body.get("aggs", self.body.get("aggregations"))
-            parts: list[Part] = [(s.context, s.matching()) for s in scopes] if aggs else []
+            parts = _aggregated(aggs, scopes) if aggs else []
             hits: dict[str, Any] = {}
             total = self._total(scopes)
             if total is not None:
@@ -235,17 +256,25 @@ class Search:
         by_time = by_time and not scope.context.segment.undated()
         if by_time and after is not None and after[0] is not None:
             low, high = (None, after[0]) if keys[0].descending else (after[0], None)
-        places: Sequence[int]
-        if scope.counted is not None:
-            (rows, places), test = scope.counted, None
-        else:
-            rows, test = scope.rows(low, high), scope.compiled.test
-            places = range(len(rows))
         backwards = by_time and keys[0].descending
+        test = None if scope.counted is not None else scope.compiled.test
+        chunks: Iterable[tuple[Sequence[Any], Sequence[int]]]
+        if scope.counted is not None:
+            chunks = [scope.counted]
+        elif backwards:
+            chunks = ((rows, range(len(rows))) for rows in scope.newest(low, high))
+        else:
+            rows = scope.rows(low, high)
+            chunks = [(rows, range(len(rows)))]
         count = 0
         last: int | None = None
         needs_place = any(key.kind in ("_shard_doc", "_doc") for key in keys)
-        for at in reversed(places) if backwards else places:
+        ordered = (
+            (rows, at)
+            for rows, places in chunks
+            for at in (reversed(places) if backwards else places)
+        )
+        for rows, at in ordered:
             row = rows[at]
             # Rows of one millisecond stay together: the keys after the first order them.
             if count >= wanted and (not keys or (by_time and row.millis != last)):
@@ -312,6 +341,15 @@ class Search:
         }
 
 
+def _aggregated(aggs: Any, scopes: list[_Scope]) -> list[Part]:
+    """The rows to aggregate: all, or from where the earliest of the aggregations looks."""
+    parts: list[Part] = []
+    for scope in scopes:
+        low = earliest(aggs, scope.context)
+        parts.append((scope.context, scope.matching() if low is None else scope.since(low)))
+    return parts
+
+
 def _ranker(key: SortKey, position: int) -> Any:
     return lambda hit: es_sort.rank(key, hit.values[position])
 
@@ -336,6 +374,9 @@ class _Empty:
 
     def undated(self) -> bool:
         return False
+
+    def span(self) -> None:
+        return None
 
 
 _EMPTY = _Empty()

@@ -75,6 +75,9 @@ class Segment(Protocol):
     def undated(self) -> bool:
         """Whether a row may lack `@timestamp`."""
 
+    def span(self) -> tuple[int, int] | None:
+        """First and last epoch millisecond, where rows of old times are dear to get."""
+
 
 class WorldSegment:
     """One day of the world's audit events, up to a moment."""
@@ -141,6 +144,10 @@ class WorldSegment:
         """Whether a row may lack `@timestamp`."""
         return False
 
+    def span(self) -> tuple[int, int] | None:
+        """First and last epoch millisecond."""
+        return max(self._first, self._audit.oldest_second * 1000), self._last
+
 
 class StoredSegment:
     """Documents that clients wrote."""
@@ -183,6 +190,10 @@ class StoredSegment:
     def undated(self) -> bool:
         """Whether a row may lack `@timestamp`."""
         return not self._dated or (bool(self._docs) and self._docs[0].millis == NO_TIME)
+
+    def span(self) -> tuple[int, int] | None:
+        """Not needed: everything is there."""
+        return None
 
 
 def _millis(doc: Any) -> int:

@@ -684,6 +684,24 @@ async def test_a_histogram_with_failures(platform: Platform) -> None:
     assert found["hits"]["total"]["value"] == len(events)
 
 
+async def test_filters_of_time(platform: Platform) -> None:
+    start, end = int((NOW - 600) * 1000), int((NOW - 60) * 1000)
+    window = {"range": {"@timestamp": {"gte": start, "lt": end}}}
+    failed = {"filter": {"match": {"event.outcome": "failure"}}}
+    aggs = {"recent": {"filter": window, "aggs": {"failed": failed}}}
+    found = await platform.es.search(index=AUDIT, size=1, sort=NEWEST, aggs=aggs)
+    events = platform.world.audit.between(start / 1000, end / 1000)
+    recent = found["aggregations"]["recent"]
+    assert recent["doc_count"] == len(events)
+    assert recent["failed"]["doc_count"] == sum(e.outcome == "failure" for e in events)
+    assert found["hits"]["total"] == {"value": 10_000, "relation": "gte"}
+    whole = await platform.es.search(index=AUDIT, size=0, aggs={**aggs, "all": failed})
+    assert whole["aggregations"]["recent"] == recent
+    assert whole["aggregations"]["all"]["doc_count"] == sum(
+        e.outcome == "failure" for e in platform.world.audit.between()
+    )
+
+
 async def test_terms_with_metrics_below(platform: Platform) -> None:
     found = await platform.es.search(
         index=AUDIT,
