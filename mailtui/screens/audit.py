@@ -128,14 +128,15 @@ class View(ConsoleScreen):
         platform = self.console_app.platform
         if platform is None:
             return
+        first = not self._desk.connected
         self._desk.connect(platform)
         if (fields := self._desk.fields) is not None:
             strip = self.query_one(EventStrip)
             strip.first = (fields.user, fields.source_ip, fields.tenant)
             strip.last = (fields.action, fields.outcome, fields.host, fields.service)
-        self._desk.tail_read()
+        if self._desk.tail_read() or first:
+            self._show()
         self._pump()
-        self._show()
 
     def tick(self) -> None:
         """Ages go on; what is due is read."""
@@ -157,9 +158,9 @@ class View(ConsoleScreen):
             return
         desk = self._desk
         if desk.connected and not desk.paused:
-            self.events_panel.show(
-                desk.rows(), desk.readings(), more=desk.more, detail=desk.counts_text()
-            )
+            rows = desk.rows()
+            detail = desk.counts_text(len(rows or ()))
+            self.events_panel.show(rows, desk.readings(), more=desk.more, detail=detail)
             if desk.without_search:
                 self.events_panel.table.notice = desk.without_search
         bars = self.bars

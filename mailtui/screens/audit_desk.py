@@ -160,14 +160,14 @@ class AuditDesk:
 
     # --- work ---
 
-    def tail_read(self) -> None:
-        """The state changed: if the tail was read, a search follows it."""
-        if self._platform is None:
-            return
-        seq = self._platform.state.get("audit").seq
-        if seq != self._tail_seq:
-            self._tail_seq = seq
-            self._follow = self._follows
+    def tail_read(self) -> bool:
+        """The state changed: if the tail was read, a search follows it. False if it was not."""
+        seq = self._platform.state.get("audit").seq if self._platform is not None else -1
+        if seq == self._tail_seq:
+            return False
+        self._tail_seq = seq
+        self._follow = self._follows
+        return True
 
     @property
     def _follows(self) -> bool:
@@ -342,13 +342,13 @@ class AuditDesk:
     def _unknown(self, current: FollowedSearch) -> bool:
         return current.histogram is None and current.total_is_lower_bound
 
-    def counts_text(self) -> str:
-        """`12,431 in range, 310 failed, loaded`: the number of rows follows it."""
+    def counts_text(self, loaded: int) -> str:
+        """`12,431 in range, 310 failed, loaded`: the number of rows, `loaded`, follows it."""
         current = self._current
         if current is None or current.total is None or self._unknown(current):
             return ""
         histogram = current.histogram
-        total = max(current.total, len(self.rows() or ()))
+        total = max(current.total, loaded)
         more = "more than " if current.total_is_lower_bound else ""
         failed = ""
         if histogram is not None:
