@@ -35,7 +35,7 @@ class HostCollector:
     def __init__(self, name: str, host: Host, settings: Settings, connections: Connections) -> None:
         self.target = name
         self.interval = settings.interval
-        self.timeout = settings.timeout + 1.0
+        self.timeout = settings.timeout + FIRST_CERTIFICATES + 1.0
         self.wanted = settings.units(host.roles)
         self.settings = settings
         self.connections = connections

@@ -26,6 +26,7 @@ _OURS = re.compile(
     r"|milter|content filter|scan(?:ner)? (?:error|failed|unavailable)",
     re.IGNORECASE,
 )
+_REASON_WIDTH = 58
 _LEAST_SENDER = 100
 """Messages from which a sender that dominates is a problem."""
 
@@ -127,7 +128,7 @@ def _destination(
         f"{destination or 'no domain'}"
     )
     if key[1]:
-        text += f": {key[1]}"
+        text += f": {_short(key[1])}"
         if most < 0.9 * count:
             text += f" ({fmt.count(most)})"
     yield _problem(
@@ -140,6 +141,13 @@ def _destination(
         weight=count,
         since=since,
     )
+
+
+def _short(reason: str) -> str:
+    """A reason that leaves room for the rest of the sentence."""
+    if len(reason) <= _REASON_WIDTH:
+        return reason
+    return reason[: reason.rfind(" ", 0, _REASON_WIDTH)].rstrip(" :;,.-(") + " …"
 
 
 def _sender(summary: Summary, settings: Settings, read_at: float) -> Iterator[Problem]:

@@ -1,269 +1,368 @@
-"""What Prometheus, the broker and search say is wrong, as sentences that lead somewhere."""
+"""The sentences under "what is wrong": hosts, queues, bans, what could not be read."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailtui.collectors.state import State
+from mailtui.config.load import parse
 from mailtui.config.settings import Context
-from mailtui.model.broker import BrokerNode, BrokerQueue, BrokerReport
-from mailtui.model.host import HostFacts, Mount
-from mailtui.model.metrics import Alert, Forecast, MetricsReport, ScrapeTarget
+from mailtui.model.bans import Ban, BanReport
+from mailtui.model.host import Certificate, HostFacts, Mount, Unit
+from mailtui.model.mail import Message, QueueListing, Recipient
 from mailtui.model.problem import Problem
-from mailtui.model.reading import Fault, Reading
-from mailtui.model.search import Index, SearchNode, SearchReport
+from mailtui.model.reading import Fault, FaultKind, Reading
 from mailtui.model.where import compile_where
-from mailtui.problems import elasticsearch, prometheus, rabbitmq, readings
-from mailtui.problems.engine import find_all
-from mailtui.resources import alerts, broker, broker_nodes, indices, targets
+from mailtui.problems import engine, fail2ban, hosts, postfix, readings
+from mailtui.resources import bans, certificates, disks, messages, units
+from mailtui.resources import hosts as host_rows
 
-NOW = 1_795_521_600.0
-GB = 1024**3
-CONTEXT = Context.model_validate(
-    {
-        "hosts": {"store1": {}, "mx1": {}},
-        "sources": {
-            "prometheus": {"url": "http://127.0.0.1:9090"},
-            "rabbitmq": {"url": "http://127.0.0.1:15672"},
-            "elasticsearch": {"urls": ["http://127.0.0.1:9200"]},
-        },
-    }
-)
+NOW = 1_795_000_000.0
+DAY = 86400.0
 
 
-def state_of(source: str, value: Any, target: str = "") -> State:
+@pytest.fixture
+def context() -> Context:
+    text = (
+        "contexts:\n  t:\n    hosts:\n      mx1: {roles: [mx]}\n      mx2: {roles: [mx]}\n"
+        "      store1: {roles: [store]}\n"
+    )
+    return parse(text, Path("/tmp/config.yaml")).choose()[1]
+
+
+def put(state: State, source: str, target: str, value: Any, **fields: Any) -> None:
+    fields = {"read_at": NOW - 5, "interval": 15.0, "seq": 1, **fields}
+    state.put(Reading(source, target, value, **fields))
+
+
+def host_state(**facts: Any) -> State:
     state = State()
-    put(state, source, value, target)
+    put(state, "hosts", "store1", HostFacts(**facts))
     return state
 
 
-def put(state: State, source: str, value: Any, target: str = "") -> None:
-    state.put(Reading(source, target, value=value, read_at=NOW, seq=1, interval=15.0))
+def mount(target: str, used: int, inodes_used: int = 0) -> Mount:
+    return Mount(target, f"/dev{target}", "ext4", 1000, used, 1000 - used, 1000, inodes_used)
 
 
-def found(module: Any, source: str, value: Any) -> list[Problem]:
-    return list(module.find(state_of(source, value), CONTEXT, NOW))
-
-
-def one(module: Any, source: str, value: Any) -> Problem:
-    (problem,) = found(module, source, value)
+def only(found: Any) -> Problem:
+    (problem,) = list(found)
     return problem
 
 
-# Broker
-
-
-def broker_report(*queues: BrokerQueue, **fields: Any) -> BrokerReport:
-    return BrokerReport(queues=queues, **fields)
-
-
-def queue(name: str, **fields: Any) -> BrokerQueue:
-    return BrokerQueue(vhost="mail", name=name, **fields)
-
-
-def test_dead_letters_with_their_growth() -> None:
-    dead = queue(
-        "dead", total=2412, is_dead_letter=True, consumers=0, growth=1140.0, growth_span=1200.0
-    )
-    problem = one(rabbitmq, "rabbitmq", broker_report(dead))
-    assert problem.severity == "warning"
-    assert problem.text == "mail/dead holds 2,412 dead letters, +1,140 in 20 min"
-    rows = [dead, queue("dead2"), BrokerQueue(vhost="/", name="dead")]
-    assert compile_where(problem.where, broker.RESOURCE.columns).filter(rows) == [dead]
-
-
-def test_growth_that_only_prometheus_knows() -> None:
-    dead = queue("dead", total=50, is_dead_letter=True, consumers=0)
-    state = state_of("rabbitmq", broker_report(dead))
-    put(state, "prometheus", MetricsReport(values={"broker_growth.dead": 38.0}))
-    (problem,) = rabbitmq.find(state, CONTEXT, NOW)
-    assert problem.text == "mail/dead holds 50 dead letters, +38 in 20 min"
-    both = broker_report(dead, BrokerQueue(vhost="/", name="dead", total=0))
-    state = state_of("rabbitmq", both)
-    put(state, "prometheus", MetricsReport(values={"broker_growth.dead": 38.0}))
-    (problem,) = rabbitmq.find(state, CONTEXT, NOW)
-    assert problem.text == "mail/dead holds 50 dead letters", "which of the two grew is unknown"
-
-
-def test_nobody_consumes() -> None:
-    problem = one(rabbitmq, "rabbitmq", broker_report(queue("scan", ready=3, consumers=0)))
-    assert problem.text == "mail/scan: 3 wait and nobody consumes"
-    retry = queue("retry", ready=3, consumers=0, delays=True, dead_letter_exchange="")
-    assert found(rabbitmq, "rabbitmq", broker_report(retry)) == []
-
-
-def test_unknown_is_no_problem_and_no_well_being() -> None:
-    report = broker_report(queue("scan"), queue("dead", is_dead_letter=True))
-    assert found(rabbitmq, "rabbitmq", report) == []
-
-
-def test_consumers_that_are_stuck() -> None:
-    held = queue("scan", ready=9, unacked=25, consumers=2, ack_rate=0.0, stuck_since=NOW - 300)
-    problem = one(rabbitmq, "rabbitmq", broker_report(held))
-    assert problem.text == "mail/scan: 2 consumers hold 25 and acknowledge none; 9 wait"
-    assert problem.since == NOW - 300
-    lately = queue("scan", unacked=25, consumers=2, ack_rate=0.0, stuck_since=NOW - 30)
-    assert found(rabbitmq, "rabbitmq", broker_report(lately)) == []
-
-
-def test_alarms_are_told_once_each() -> None:
-    node = BrokerNode("rabbit@mon1", True, disk_alarm=True, disk_free=10, disk_free_limit=100)
-    alarms = (
-        "disk space alarm on rabbit@mon1: publishers are blocked",
-        "memory alarm on rabbit@mon1: publishers are blocked",
-    )
-    disk, memory = found(rabbitmq, "rabbitmq", broker_report(nodes=(node,), alarms=alarms))
-    assert disk.text == ("rabbit@mon1 disk alarm: 10 free, limit 100; publishers are blocked")
-    assert (disk.severity, disk.hosts) == ("critical", ("mon1",))
-    assert memory.text == alarms[1]
-    name, _, rest = disk.where.partition(" ")
-    assert name == broker_nodes.RESOURCE.name
-    assert compile_where(rest, broker_nodes.RESOURCE.columns).filter([node]) == [node]
-
-
-# Search
-
-
-def test_red_blocked_and_silent() -> None:
-    blocked = Index("audit-2026.11.24", "yellow", "open", read_only=True)
-    report = SearchReport(
-        cluster="mail-search",
-        status="red",
-        unassigned_shards=3,
-        nodes=(SearchNode("es2", 1000, 38), SearchNode("es1", 1000, 500)),
-        indices=(blocked, Index("mail-2", "red", "open"), Index("users", "green", "open")),
-        flood_stage=0.95,
-        newest_audit=NOW - 544,
-    )
-    red, writes, silent = found(elasticsearch, "elasticsearch", report)
-    assert red.text == "mail-search is red: mail-2, 3 shards have no node"
-    assert writes.text == "audit-2026.11.24 takes no writes: es2 disk 96.2 % (flood stage 95 %)"
-    assert writes.hosts == ("es2",)
-    assert silent.text == "audit trail silent for 9 m 04 s: its indices take no writes"
-    assert silent.since == NOW - 544
-    assert {p.severity for p in (red, writes, silent)} == {"critical"}
-    columns = indices.RESOURCE.columns
-    assert compile_where(red.where, columns).filter(report.indices) == [report.indices[1]]
-    assert compile_where(writes.where, columns).filter(report.indices) == [blocked]
-
-
-def test_a_node_near_its_flood_stage() -> None:
-    report = SearchReport(status="green", nodes=(SearchNode("es2", 1000, 80),), flood_stage=0.95)
-    problem = one(elasticsearch, "elasticsearch", report)
-    assert problem.text == "es2 disk 92.0 %; indices turn read-only at 95 %"
-    assert problem.severity == "warning"
-
-
-def test_a_trail_that_was_not_asked_for_is_not_silent() -> None:
-    assert found(elasticsearch, "elasticsearch", SearchReport(status="green")) == []
-    asked = SearchReport(status="green", audit_events=0)
-    assert one(elasticsearch, "elasticsearch", asked).severity == "warning"
-
-
-# Prometheus
-
-
-def test_alerts_of_one_rule_are_one_problem() -> None:
-    firing = [
-        Alert("Deferred", "firing", "warning", NOW - 60 * n, f"{h} has 386", "", {"instance": h})
-        for n, h in ((1, "mx1:9154"), (5, "mx2:9154"))
-    ]
-    info = Alert("Watchdog", "firing", "none")
-    pending = Alert("HostDown", "pending", "critical")
-    report = MetricsReport(alerts=(*firing, info, pending))
-    problem = one(prometheus, "prometheus", report)
-    assert problem.text == "alert Deferred (and 1 more): mx2:9154 has 386"
-    assert (problem.severity, problem.hosts) == ("warning", ("mx1", "mx2"))
-    assert problem.since == NOW - 300
-    where = compile_where(problem.where, alerts.RESOURCE.columns)
-    assert where.filter(report.alerts) == firing
-
-
-@pytest.mark.parametrize("severity", ["critical", "page", "Critical"])
-def test_severities_that_need_a_hand_now(severity: str) -> None:
-    report = MetricsReport(alerts=(Alert("X", "firing", severity),))
-    assert one(prometheus, "prometheus", report).severity == "critical"
-
-
-def test_targets() -> None:
-    down = ScrapeTarget("node", "mx1:9100", False, "connection refused")
-    up = ScrapeTarget("node", "store1:9100", True)
-    problem = one(prometheus, "prometheus", MetricsReport(targets=(down, up)))
-    assert problem.text == "node on mx1:9100 does not answer Prometheus: connection refused"
-    assert problem.hosts == ("mx1",)
-    assert compile_where(problem.where, targets.RESOURCE.columns).filter([down, up]) == [down]
-
-
-def forecast(**fields: Any) -> Forecast:
-    return Forecast(host="store1", target="/var/vmail", **fields)
-
-
-def test_a_disk_that_fills() -> None:
-    filling = forecast(used_ratio=0.94, available=3.2 * GB, growth=1.2 * GB / 3600)
-    problem = one(prometheus, "prometheus", MetricsReport(forecasts=(filling,)))
-    assert problem.text == "/var/vmail 94 %, full in 2 h 40 m at +1.2 GB/h (last 1 h)"
-    assert problem.severity == "critical"
-    slow = forecast(used_ratio=0.5, available=40.0 * GB, growth=2.0 * GB / 3600)
-    assert one(prometheus, "prometheus", MetricsReport(forecasts=(slow,))).severity == "warning"
+def matches(problem: Problem, resource: Any, rows: list[Any]) -> list[Any]:
+    return [row for row in rows if compile_where(problem.where, resource.columns).matches(row)]
 
 
 @pytest.mark.parametrize(
-    "calm",
+    ("used", "severity"), [(849, None), (850, "warning"), (949, "warning"), (950, "critical")]
+)
+def test_disks_by_thresholds(context: Context, used: int, severity: str | None) -> None:
+    state = host_state(mounts=(mount("/", 100), mount("/var/my mail", used)))
+    found = list(hosts.find(state, context, NOW))
+    assert [p.severity for p in found] == ([severity] if severity else [])
+    for problem in found:
+        assert problem.key == "disk/store1//var/my mail"
+        assert problem.text.startswith("/var/my mail 8" if used < 900 else "/var/my mail 9")
+        assert [d.target for d in matches(problem, disks.RESOURCE, disks.rows(state))] == [
+            "/var/my mail"
+        ]
+
+
+def test_inodes_run_out_before_the_space_does(context: Context) -> None:
+    problem = only(hosts.find(host_state(mounts=(mount("/", 100, 970),)), context, NOW))
+    assert problem.severity == "critical"
+    assert problem.text == "/ 97 % of its inodes, 30 free"
+    assert problem.key == "disk/store1//"
+
+
+def unit(active: str, load: str = "loaded", sub: str = "", expected: bool = True) -> Unit:
+    return Unit("dovecot.service", load, active, sub or active, "exit-code", expected=expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "severity", "words"),
     [
-        forecast(used_ratio=0.5, available=100.0 * GB, growth=-5e9),
-        forecast(used_ratio=0.5, available=1e12, growth=1e5),
-        forecast(),
+        (unit("failed"), "critical", "failed (exit-code)"),
+        (unit("failed", expected=False), "warning", "failed (exit-code)"),
+        (unit("inactive", sub="dead"), "critical", "does not run"),
+        (unit("inactive", load="not-found"), "warning", "is not installed"),
+        (unit("inactive", load="masked"), "warning", "is masked"),
+        (unit("activating"), "warning", "is activating"),
     ],
 )
-def test_a_disk_that_does_not_fill(calm: Forecast) -> None:
-    assert found(prometheus, "prometheus", MetricsReport(forecasts=(calm,))) == []
+def test_units(context: Context, one: Unit, severity: str, words: str) -> None:
+    state = host_state(units=(one,))
+    problem = only(hosts.find(state, context, NOW))
+    assert problem.severity == severity
+    assert words in problem.text
+    assert len(matches(problem, units.RESOURCE, units.rows(state))) == 1
 
 
-def test_the_same_disk_is_told_once_by_the_worse_account() -> None:
-    mount = Mount("/var/vmail", "/dev/vmail", "xfs", 100 * GB, 96 * GB, 4 * GB)
-    state = state_of("hosts", HostFacts(mounts=(mount,)), "store1")
-    problem = next(p for p in find_all(state, CONTEXT, NOW) if p.key.startswith("disk/"))
-    assert problem.source == "hosts"
-    filling = forecast(used_ratio=0.96, available=4.0 * GB, growth=2.0 * GB / 3600)
-    put(state, "prometheus", MetricsReport(forecasts=(filling,)))
-    (problem,) = [p for p in find_all(state, CONTEXT, NOW) if p.key.startswith("disk/")]
-    assert (problem.source, "full in 2 h 00 m" in problem.text) == ("prometheus", True)
-    warning = forecast(used_ratio=0.86, available=14.0 * GB, growth=None)
-    put(state, "prometheus", MetricsReport(forecasts=(warning,)))
-    (problem,) = [p for p in find_all(state, CONTEXT, NOW) if p.key.startswith("disk/")]
-    assert problem.source == "hosts", "critical wins over warning"
+def test_units_that_are_well(context: Context) -> None:
+    state = host_state(units=(unit("active"), unit("inactive", expected=False)))
+    assert list(hosts.find(state, context, NOW)) == []
 
 
-def test_the_database() -> None:
-    report = MetricsReport(
-        values={"patroni_unlocked": 1.0}, by_host={"patroni_lag": {"db2": 1.5 * GB, "db3": 5.0}}
-    )
-    leader, lag = found(prometheus, "prometheus", report)
-    assert (leader.severity, leader.text) == ("critical", "the database cluster has no leader")
-    assert (lag.hosts, lag.text) == (("db2",), "replica is 1.5 GB behind its leader")
+def certificate(left: float, port: int = 993, **fields: Any) -> Certificate:
+    values = {"service": "imaps", "subject": "s", "names": ("s",), "not_before": NOW - 90 * DAY}
+    return Certificate(port=port, not_after=NOW + left, **{**values, **fields})
 
 
-def test_queries_without_an_answer_are_said() -> None:
-    problem = one(prometheus, "prometheus", MetricsReport(faults={"logins": "bad_data: x"}))
-    assert (problem.severity, problem.text) == (
-        "unknown",
-        "1 query has no answer (logins): bad_data: x",
-    )
+@pytest.mark.parametrize(
+    ("left", "severity", "words"),
+    [
+        (22 * DAY, None, ""),
+        (20 * DAY, "warning", "expires in 20 d"),
+        (2 * DAY, "critical", "expires in 2 d"),
+        (-3 * DAY, "critical", "expired 3 d 00 h ago"),
+    ],
+)
+def test_certificates_end(
+    context: Context, left: float, severity: str | None, words: str, frozen: None
+) -> None:
+    state = host_state(certificates=(certificate(left),))
+    found = list(hosts.find(state, context, NOW))
+    assert [p.severity for p in found] == ([severity] if severity else [])
+    for problem in found:
+        assert words in problem.text
+        assert matches(problem, certificates.RESOURCE, certificates.rows(state))
 
 
-# Sources that are read on demand
+@pytest.fixture
+def frozen():
+    from mailtui.model import clock
+
+    clock.set_clock(lambda: NOW)
+    yield
+    clock.set_clock(None)
 
 
-def test_a_source_that_nobody_looks_at_is_not_late() -> None:
-    state = state_of("audit", None)
-    assert list(readings.find(state, CONTEXT, NOW + 3600)) == []
+def test_a_port_without_a_certificate(context: Context) -> None:
+    broken = Certificate(port=993, service="imaps", error="connection refused")
+    problem = only(hosts.find(host_state(certificates=(broken,)), context, NOW))
+    assert problem.text == "imaps (993) serves no certificate: connection refused"
 
 
-def test_one_broker_that_is_down_is_said_once() -> None:
+def test_a_daemon_that_was_not_reloaded(context: Context) -> None:
+    old, new = certificate(30 * DAY, 25, service="smtp"), certificate(90 * DAY)
+    problem = only(hosts.find(host_state(certificates=(old, new)), context, NOW))
+    assert "smtp (25) serves an older certificate than imaps (993)" in problem.text
+
+
+def test_load_and_memory_only_when_extreme(context: Context) -> None:
+    calm = {"load": (8.0, 8.0, 8.0), "cpus": 2, "memory_total": 1000, "memory_available": 100}
+    assert list(hosts.find(host_state(**calm), context, NOW)) == []
+    spike = {**calm, "load": (90.0, 3.0, 1.0)}
+    assert list(hosts.find(host_state(**spike), context, NOW)) == []
+    wild = {**calm, "load": (40.0, 20.0, 9.0), "memory_available": 10}
+    found = {p.key: p for p in hosts.find(host_state(**wild), context, NOW)}
+    assert found["load/store1"].text == "load 40 on 2 CPUs for more than 5 min"
+    assert found["memory/store1"].severity == "critical"
+    state = host_state(**wild)
+    assert matches(found["load/store1"], host_rows.RESOURCE, host_rows.rows(state))
+
+
+def listing(host: str, *parts: tuple[int, str, str, str], **fields: Any) -> QueueListing:
+    """(count, destination, reason, sender) of deferred messages, one a second from 20 min ago."""
+    found = [
+        Message(
+            host=host,
+            queue_name="deferred",
+            queue_id=f"{host}{n}{destination}",
+            arrival_time=int(NOW) - 1200 + number,
+            message_size=1000,
+            sender=sender,
+            recipients=(Recipient(f"a@{destination}", reason),),
+            recipient_count=1,
+            destination=destination,
+            reason=reason,
+        )
+        for n, (count, destination, reason, sender) in enumerate(parts)
+        for number in range(count)
+    ]
+    counts = {"deferred": len(found)}
+    return QueueListing(tuple(found), len(found), **{"counts": counts, **fields})
+
+
+def queues(**listings: QueueListing) -> State:
     state = State()
-    fault = Fault("unreachable", "rabbitmq: refused", since=NOW)
-    for source in ("rabbitmq", "broker_connections"):
-        state.put(Reading(source, seq=1, fault=fault))
-    assert [problem.source for problem in readings.find(state, CONTEXT, NOW)] == ["rabbitmq"]
+    for host, value in listings.items():
+        put(state, "postfix", host, value)
+    return state
+
+
+RATE = "421-4.7.0 rate limited"
+
+
+def test_a_destination_dominates(context: Context) -> None:
+    state = queues(
+        mx1=listing("mx1", (300, "gmail.com", RATE, "a@x"), (50, "b.example", "450 y", "c@x")),
+        mx2=listing("mx2", (400, "gmail.com", RATE, "b@x")),
+    )
+    problem = only(p for p in postfix.find(state, context, NOW) if "/destination/" in p.key)
+    assert problem.text.startswith(f"700 of 750 deferred go to gmail.com: {RATE}, since ")
+    assert problem.hosts == ("mx2", "mx1")
+    assert problem.severity == "warning"
+    assert problem.screen == "queues"
+    assert len(matches(problem, messages.RESOURCE, messages.rows(state))) == 700
+
+
+def test_several_reasons_of_one_destination(context: Context) -> None:
+    state = queues(
+        mx1=listing("mx1", (400, "gmail.com", RATE, "a@x"), (300, "gmail.com", "550 z", "b@x"))
+    )
+    problem = only(p for p in postfix.find(state, context, NOW) if "/destination/" in p.key)
+    assert f"700 of 700 deferred go to gmail.com: {RATE} (400), since" in problem.text
+
+
+def test_many_deferred_and_nothing_dominates(context: Context) -> None:
+    parts = [(100, f"d{n}.example", "450 y", f"s{n}@x") for n in range(8)]
+    problem = only(postfix.find(queues(mx1=listing("mx1", *parts)), context, NOW))
+    assert problem.text.startswith("800 messages are deferred, oldest 20 m; most go to d0.example")
+
+
+def test_few_deferred_are_everyday_mail(context: Context) -> None:
+    state = queues(mx1=listing("mx1", (400, "gmail.com", RATE, "a@x")))
+    assert [p for p in postfix.find(state, context, NOW) if "destination" in p.key] == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "words"), [("", "bounces (MAILER-DAEMON)"), ("bob@example.org", "bob@example.org")]
+)
+def test_a_sender_dominates(context: Context, sender: str, words: str) -> None:
+    parts = [(100, f"d{n}.example", "450 y", sender) for n in range(8)]
+    state = queues(mx1=listing("mx1", *parts))
+    problem = only(p for p in postfix.find(state, context, NOW) if "/sender/" in p.key)
+    assert problem.text.startswith("800 of 800 deferred")
+    assert words in problem.text
+    assert len(matches(problem, messages.RESOURCE, messages.rows(state))) == 800
+
+
+def test_what_our_own_platform_refuses(context: Context) -> None:
+    reason = '452 4.2.2 Failed: write("…") failed: No space left on device …'
+    state = queues(mx1=listing("mx1", (9, "example.org", reason, "a@x")))
+    problem = only(postfix.find(state, context, NOW))
+    assert problem.text == f"9 deferred by our own platform: {reason}"
+    assert len(matches(problem, messages.RESOURCE, messages.rows(state))) == 9
+
+
+def fault(kind: FaultKind, message: str, hint: str = "", since: float = NOW - 130) -> Fault:
+    return Fault(kind, message, hint, since, 3)
+
+
+def test_a_mail_system_that_is_down_is_told_once(context: Context) -> None:
+    down = fault("server", "mx1: the mail system is down: its queue cannot be listed", "start it")
+    state = State()
+    put(state, "postfix", "mx1", listing("mx1", (7, "x.example", "", "a@x")), fault=down)
+    put(state, "hosts", "mx1", HostFacts())
+    problem = only(engine.find_all(state, context, NOW))
+    assert (problem.severity, problem.hosts) == ("critical", ("mx1",))
+    assert problem.text == "the mail system is down; 7 messages wait in its queue"
+
+
+def test_a_listing_by_root_of_a_mail_system_that_is_down(context: Context) -> None:
+    notes = ("mx1: the mail system is down",)
+    state = queues(mx1=listing("mx1", (7, "x.example", "", "a@x"), notes=notes))
+    assert only(postfix.find(state, context, NOW)).severity == "critical"
+
+
+def test_corrupt_and_malformed(context: Context) -> None:
+    state = queues(mx1=listing("mx1", counts={"corrupt": 2}, malformed=3))
+    found = {p.key: p for p in postfix.find(state, context, NOW)}
+    assert found["postfix/corrupt/mx1"].text == "2 messages in the corrupt queue"
+    assert found["postfix/malformed/mx1"].severity == "unknown"
+
+
+def banned(count: int, prefix: str, ago: float = 60, jail: str = "postfix-sasl") -> list[Ban]:
+    return [Ban("mx2", jail, f"{prefix}{n}", NOW - ago, NOW + 600) for n in range(1, count + 1)]
+
+
+def test_a_burst_names_its_network(context: Context, frozen: None) -> None:
+    found = banned(58, "203.0.113.") + banned(3, "198.51.100.", jail="sshd")
+    found += banned(50, "192.0.2.", ago=7200)
+    state = State()
+    put(state, "fail2ban", "mx2", BanReport(bans=tuple(found), total=len(found)))
+    problem = only(fail2ban.find(state, context, NOW))
+    assert problem.text == (
+        "61 bans in 10 min, 58 of them 203.0.113.0/24, most in jail postfix-sasl"
+    )
+    assert len(matches(problem, bans.RESOURCE, bans.rows(state))) == 61
+
+
+def test_a_burst_from_one_ipv6_network_and_one_from_everywhere(context: Context) -> None:
+    state = State()
+    put(state, "fail2ban", "mx1", BanReport(bans=tuple(banned(25, "2001:db8:1:2::"))))
+    assert (
+        "25 of them 2001:db8:1:2::/64, jail postfix-sasl"
+        in only(fail2ban.find(state, context, NOW)).text
+    )
+    spread = [Ban("mx1", "sshd", f"192.0.{n}.1", NOW - 60) for n in range(25)]
+    put(state, "fail2ban", "mx1", BanReport(bans=tuple(spread)), seq=2)
+    assert only(fail2ban.find(state, context, NOW)).text == "25 bans in 10 min, jail sshd"
+
+
+def test_a_host_that_does_not_answer_is_one_line(context: Context) -> None:
+    state = State()
+    late = fault("timeout", "store1: SSH connect timed out after 10 s")
+    for source in ("hosts", "postfix", "fail2ban"):
+        value = HostFacts() if source == "hosts" else None
+        read_at = NOW - 130 if source == "hosts" else 0.0
+        put(state, source, "store1", value, fault=late, read_at=read_at)
+    problem = only(readings.find(state, context, NOW))
+    assert problem.severity == "unknown"
+    assert problem.hosts == ("store1",)
+    assert problem.text == "no answer for 2 m 10 s (SSH connect timed out after 10 s)"
+    assert problem.where == "host:=store1"
+
+
+def test_one_source_that_fails_while_the_host_answers(context: Context) -> None:
+    state = State()
+    put(state, "hosts", "mx1", HostFacts())
+    refused = fault("auth", "mx1: sudo -n fail2ban-client was refused (x)", "in sudoers there: y")
+    put(state, "fail2ban", "mx1", None, fault=refused, read_at=0.0)
+    problem = only(readings.find(state, context, NOW))
+    assert problem.screen == "bans"
+    assert problem.text == (
+        "fail2ban: never read: sudo -n fail2ban-client was refused (x); in sudoers there: y"
+    )
+
+
+def test_a_changed_host_key_keeps_its_words(context: Context) -> None:
+    state = State()
+    changed = fault("host-key", "mx1: the host key CHANGED (it shows SHA256:x)", "compare it")
+    put(state, "hosts", "mx1", HostFacts(), fault=changed, read_at=NOW - 60)
+    text = only(readings.find(state, context, NOW)).text
+    assert text == "not read for 1 m 00 s: the host key CHANGED (it shows SHA256:x); compare it"
+
+
+def test_sources_of_the_whole_platform(context: Context) -> None:
+    state = State()
+    put(state, "rabbitmq", "", None, fault=fault("auth", "rabbitmq: 401", "check it"), read_at=0.0)
+    put(state, "prometheus", "", object(), read_at=NOW - 500)
+    state.expect("elasticsearch", "", 15)
+    found = {p.source: p for p in readings.find(state, context, NOW)}
+    assert found["rabbitmq"].text == "rabbitmq: never read: 401; check it"
+    assert found["rabbitmq"].screen == "broker"
+    assert found["prometheus"].text == "prometheus: not read for 8 m 20 s, every 15 s is due"
+    assert "elasticsearch" not in found, "it has only just begun"
+
+
+def test_absent_tools_are_no_problem(context: Context) -> None:
+    state = State()
+    put(state, "hosts", "store1", HostFacts())
+    missing = fault("missing-tool", "postqueue is not on store1")
+    put(state, "postfix", "store1", None, fault=missing, absent=True, read_at=0.0)
+    assert list(readings.find(state, context, NOW)) == []
+
+
+def test_of_one_key_the_worse_is_kept(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    def rule(severity: Any, weight: float) -> Any:
+        return lambda *_: [Problem("disk/a//", severity, ("a",), severity, "hosts", weight=weight)]
+
+    rules = {"one": rule("warning", 99), "two": rule("critical", 1), "three": rule("unknown", 500)}
+    monkeypatch.setattr(engine, "finders", lambda: rules)
+    assert only(engine.find_all(State(), context, NOW)).severity == "critical"

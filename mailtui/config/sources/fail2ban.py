@@ -11,6 +11,8 @@ class Settings(HostSource):
     """`sources.fail2ban`."""
 
     interval: Duration = 20.0
+    timeout: Duration = 30.0
+    """Each question is a Python start on the host; the first read asks five for each jail."""
     limit: int = Field(default=20_000, ge=1)
     """Bans kept of one host."""
     burst_window: Duration = 600.0
