@@ -76,15 +76,13 @@ class PrometheusClient:
         settings = self._settings
         try:
             return clean_tree(ask())
+        except ValueError:  # requests' JSON error is one, and a RequestException too
+            raise http_errors.not_json("prometheus", settings.url, b"{") from None
         except (RequestException, HTTPError, OSError) as error:
-            if isinstance(error, ValueError) and not isinstance(error, OSError):
-                raise http_errors.not_json("prometheus", settings.url, b"{") from None
-            if isinstance(error, json.JSONDecodeError):
-                raise http_errors.not_json("prometheus", settings.url, b"{") from None
             raise http_errors.of_exception(
-                "prometheus", settings.url, error, settings.timeout
+                "prometheus", settings.url, _cause(error), settings.timeout
             ) from None
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             raise http_errors.not_json("prometheus", settings.url, b"{") from None
 
     @cached_property
@@ -127,6 +125,18 @@ class PrometheusClient:
             retry=Retry(total=0, read=False, redirect=0),
             timeout=settings.timeout,
         )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What is behind "Max retries exceeded", whose text is the whole query."""
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", None)
+    if not isinstance(reason, BaseException):
+        return error
+    if any(base.__name__ == "NewConnectionError" for base in type(reason).__mro__):
+        # in urllib3 a refused connection is a kind of timeout
+        return ConnectionError(str(reason))
+    return reason
 
 
 def _check(status: int, headers: Any, body: bytes, url: str) -> None:
