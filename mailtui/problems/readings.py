@@ -45,7 +45,8 @@ def find(state: State, context: Context, now: float) -> Iterable[Problem]:
         if failed and not any(_answers(r, now) for r in readings):
             first = min(failed, key=lambda r: HOST_SOURCES.index(r.source))
             told.update((r.source, r.target) for r in failed)
-            yield _host(first, max(r.read_at for r in readings), now)
+            heard = max((r.read_at for r in readings if not r.absent), default=0.0)
+            yield _host(first, heard, now)
     for reading in state.all():
         if (reading.source, reading.target) in told:
             continue
