@@ -226,7 +226,18 @@ def test_warming_makes_all_of_the_past_and_then_stops() -> None:
     while still.audit.warm(20):
         rounds += 1
         assert rounds < 20
-    assert len(still.audit.between()) > 10_000 * 4
+    events = still.audit.between()
+    assert len(events) > 10_000 * 4
+    assert still.audit.count(NOW - 1234.5, NOW - 17) == len(
+        still.audit.between(NOW - 1234.5, NOW - 17)
+    )
+    still.advance(NOW // 15 * 15 + 30)  # counted at each quarter of a minute
+    indexed = sum(
+        i.docs
+        for i in still.search.indices.values()
+        if i.name.startswith("audit-") and i.status == "open"
+    )
+    assert indexed == len(still.audit.between())
 
 
 def test_ingest_that_stopped_shows_nothing_newer() -> None:

@@ -153,6 +153,22 @@ class Audit:
             start -= BLOCK
         return start >= self._first
 
+    def count(self, start: float, end: float) -> int | None:
+        """How many events `between` would give; None while some of that time is not made."""
+        total = 0
+        block = int(start) // BLOCK * BLOCK
+        while block < end:
+            events = self._blocks.get(block)
+            if events is None:
+                return None
+            if block < start or block + BLOCK > end:
+                first = bisect_left(events, round(start * 1000), key=_by_time)
+                total += bisect_left(events, round(end * 1000), key=_by_time) - first
+            else:
+                total += len(events)
+            block += BLOCK
+        return total
+
     def between(self, start: float | None = None, end: float | None = None) -> list[AuditEvent]:
         """Events with start ≤ time < end (epoch seconds; None: open), oldest first."""
         low = self._first if start is None else max(start, float(self._first))

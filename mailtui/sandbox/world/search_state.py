@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 _EVENT_BYTES = 610
+_EVENTS_A_SECOND = 5.0
 
 
 class Indexing:
@@ -76,8 +77,10 @@ class Indexing:
             index = self._world.search.indices.get(name)
             if index is None or index.status == "close":
                 index = self._index(name, 0, 0, 1, float(int(day) // 86400 * 86400))
-            # an estimate from the rate until somebody counts them: 5.0 events a second
-            index.docs = round((min(end, midnight) - max(begin, midnight - DAY)) * 5.0)
+            first, last = max(begin, midnight - DAY), min(end, midnight)
+            counted = audit.count(first, last)
+            # from the rate, until somebody has made them all
+            index.docs = round((last - first) * _EVENTS_A_SECOND) if counted is None else counted
             index.primary_size = index.docs * _EVENT_BYTES
             index.size = index.primary_size * (index.replicas + 1)
             day = midnight
