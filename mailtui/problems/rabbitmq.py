@@ -22,6 +22,10 @@ _WELL = frozenset(("", "running", "idle", "flow", "live"))
 """States of a queue that works; others are down, crashed, stopped, minority, terminated."""
 
 
+GROWN = 10
+"""Dead letters that came within the growth's span from which they are a problem at any depth."""
+
+
 def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     """Problems of the last BrokerReport."""
     from mailtui.config.sources.rabbitmq import Settings
@@ -98,7 +102,8 @@ def _queue(queue: BrokerQueue, settings: Settings, read_at: float) -> Iterator[P
             queue, "state", "critical", f"{name} is {queue.state}", read_at=read_at, weight=40.0
         )
     elif queue.is_dead_letter:
-        if total is not None and total >= settings.dead_letter_warning:
+        grown = (queue.growth or 0) >= GROWN
+        if total is not None and (total >= settings.dead_letter_warning or grown):
             grows = max(0.0, queue.growth or 0.0)
             text = f"{name} holds {fmt.count(total)} dead letters{growth(queue)}"
             yield _problem(

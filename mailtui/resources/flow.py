@@ -137,6 +137,6 @@ def _pipeline(state: State) -> Tile:
     dead_count = sum(queue.total or 0 for queue in dead)
     if dead:
         parts.insert(0, f"dead {fmt.count(dead_count)}")
-    level: Level = "warning" if dead_count else ""
+    level: Level = "warning" if any((queue.growth or 0) >= 10 for queue in dead) else ""
     total = sum(queue.total or 0 for queue in live)
     return Tile("pipeline", "", "", None, "  ".join(parts) or "no queue", level, total)

@@ -17,8 +17,8 @@ class Settings(HttpSource):
     connection_limit: int = Field(default=500, ge=1)
     page_size: int = Field(default=500, ge=1, le=500)
     """The API's own maximum is 500."""
-    dead_letter_warning: int = Field(default=1, ge=1)
-    """Messages in a dead-letter queue from which it is a problem."""
+    dead_letter_warning: int = Field(default=100, ge=1)
+    """Messages in a dead-letter queue from which it is a problem; growth is one at any depth."""
     ready_warning: int = Field(default=1000, ge=1)
     """Ready messages in a queue from which it is a problem."""
     stuck_after: Duration = 120.0
