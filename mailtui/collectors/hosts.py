@@ -55,8 +55,8 @@ class HostCollector:
     async def read(self) -> HostFacts:
         """Everything but the certificates anew, those when they are due. Raises SourceError."""
         runner = self.connections.runner(self.target)
-        self._certificates.start(runner)
         facts = await self.facts(runner)
+        self._certificates.start(runner)
         await self._certificates.first(FIRST_CERTIFICATES)
         return msgspec.structs.replace(
             facts,

@@ -47,6 +47,9 @@ class SshRunner:
         self._lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._resolved: Resolved | None = None
+        self._failures = 0
+        self._failure: Exception | None = None
+        """Why the last attempt to connect failed."""
 
     async def run(self, cmd: Command, *, timeout: float, limit: int = OUTPUT_LIMIT) -> Completed:
         """See Runner.run."""
@@ -99,18 +102,33 @@ class SshRunner:
             connection.abort()
 
     async def connected(self) -> asyncssh.SSHClientConnection:
-        """The connection, made if there is none. Raises asyncssh's errors, SourceError."""
+        """The connection, made if there is none. Raises asyncssh's errors, SourceError.
+
+        Several that wait for one attempt share its outcome: a host that is down is not tried
+        once for each of its sources.
+        """
+        failures = self._failures
         async with self._lock:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection
+            if self._failures != failures and self._failure is not None:
+                raise self._failure
             self._connection = None
-            self._resolved = found = await self._endpoint.resolve()
-            tunnel = None
-            if found.jump is not None:
-                tunnel = await self._runner_of(found.jump).through()
-            async with self._gate:
-                self._connection = await found.connect(self._endpoint, tunnel)
+            try:
+                self._connection = await self._connect()
+            except Exception as error:
+                self._failures += 1
+                self._failure = error
+                raise
             return self._connection
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        self._resolved = found = await self._endpoint.resolve()
+        tunnel = None
+        if found.jump is not None:
+            tunnel = await self._runner_of(found.jump).through()
+        async with self._gate:
+            return await found.connect(self._endpoint, tunnel)
 
     async def through(self) -> asyncssh.SSHClientConnection:
         """As `connected`, for a host behind this one: errors name this jump host."""

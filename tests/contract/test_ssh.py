@@ -246,6 +246,28 @@ async def test_nobody_listens(sshd: Sshd) -> None:
     assert "connection refused" in error.message
 
 
+async def test_sources_that_wait_for_one_host_share_one_attempt(sshd: Sshd) -> None:
+    connects = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connects
+        connects += 1
+        await asyncio.sleep(0.2)
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with connected(sshd, f"address: 127.0.0.1, port: {port}, user: root") as connections:
+        runner = connections.runner("h")
+        reads = [runner.run(command("true"), timeout=10) for _ in range(3)]
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        assert all(isinstance(error, SourceError) for error in found)
+        assert connects == 1
+        await failure_of(connections)
+        assert connects == 2, "the next read tries again"
+    server.close()
+
+
 async def test_a_host_that_accepts_and_says_nothing(sshd: Sshd) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
