@@ -26,7 +26,7 @@ RULES: tuple[AlertRule, ...] = (
         "MailQueueDeferredHigh",
         'sum(postfix_showq_message_age_seconds_count{queue="deferred"}) > 1000',
         300.0,
-        "critical",
+        "warning",
         "{{ $value }} messages are deferred",
         "The deferred queues of all mx hosts hold {{ $value }} messages.",
     ),
@@ -46,7 +46,8 @@ RULES: tuple[AlertRule, ...] = (
     ),
     AlertRule(
         "SaslFailuresHigh",
-        "sum by (instance) (rate(postfix_smtpd_sasl_authentication_failures_total[5m])) * 60 > 30",
+        "round(sum by (instance) (rate(postfix_smtpd_sasl_authentication_failures_total[5m])) * 60)"
+        " > 30",
         120.0,
         "warning",
         "{{ $value }} failed SASL logins a minute on {{ $labels.instance }}",
