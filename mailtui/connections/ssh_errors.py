@@ -32,7 +32,12 @@ def translate(error: Exception, endpoint: Endpoint, found: Resolved | None) -> S
     if isinstance(error, asyncssh.ChannelOpenError):
         return SourceError("server", f"{name}: the host opens no more channels ({_words(error)})")
     if isinstance(error, asyncssh.KeyImportError | asyncssh.ConfigParseError):
-        return SourceError("config", f"{name}: {_words(error)}")
+        hint = "load it into the agent: ssh-add" if "Passphrase" in str(error) else ""
+        return SourceError("config", f"{name}: {_words(error)}", hint)
+    if isinstance(error, ValueError) and "known hosts" in str(error):
+        return SourceError("config", f"{name}: {_words(error)}", "mend that line")
+    if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
+        return SourceError("config", f"{name}: {clean(str(error.filename))}: {_words(error)}")
     if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolError):
         return SourceError("protocol", f"{name}: SSH at {place}: {_words(error)}")
     if isinstance(error, asyncssh.Error | ConnectionError | BrokenPipeError):

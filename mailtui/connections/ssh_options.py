@@ -51,7 +51,7 @@ class Endpoint:
         if port and not port.isdigit():
             raise SourceError("config", f"jump host {text!r}: expected [user@]host[:port]")
         return cls(
-            name=address,
+            name=f"jump host {address}",
             address=address,
             ssh=ssh,
             port=int(port) if port else None,

@@ -238,6 +238,47 @@ async def test_a_refused_key_names_the_user(sshd: Sshd) -> None:
     assert "authorized_keys" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("option", "content", "words"),
+    [
+        ("keys", None, "no such file"),
+        ("keys", "garbage", "Invalid private key"),
+        ("known_hosts", "@@@ x\n", "known hosts"),
+        ("config", "Host *\n  Port many\n", "Invalid Port"),
+    ],
+)
+async def test_files_that_cannot_be_used_are_named(
+    sshd: Sshd, tmp_path: Path, option: str, content: str | None, words: str
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_text(content)
+    value = str(path) if option == "config" else f"[{path}]"
+    ssh = f"{option}: {value}" + ("" if option == "config" else ", use_config: false")
+    async with connected(sshd, ssh=ssh) as connections:
+        error = await failure_of(connections)
+    assert error.kind == "config"
+    assert words in error.message
+
+
+async def test_a_key_with_a_passphrase_belongs_into_the_agent(sshd: Sshd, tmp_path: Path) -> None:
+    key = tmp_path / "locked"
+    made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret words", "-f", str(key)]
+    subprocess.run(made, check=True)
+    async with connected(sshd, ssh=f"use_config: false, keys: [{key}]") as connections:
+        error = await failure_of(connections)
+    assert error.kind == "config"
+    assert "ssh-add" in error.hint
+
+
+async def test_a_jump_host_that_is_down_is_named(sshd: Sshd) -> None:
+    host = f"address: 127.0.0.1, port: {sshd.port}, jump: 'root@127.0.0.1:9'"
+    async with connected(sshd, host) as connections:
+        error = await failure_of(connections)
+    assert error.kind == "unreachable"
+    assert error.message.startswith("jump host 127.0.0.1:")
+
+
 async def test_nobody_listens(sshd: Sshd) -> None:
     sshd.stop()
     async with connected(sshd) as connections:
