@@ -80,16 +80,18 @@ class View(ConsoleScreen):
         super().__init__()
         self._desk = AuditDesk(parse_window(RANGES[0], clock.now()))
         self._zoomed: list[Window] = []
+        self.bar = QueryBar()
+        self.bars = HistogramView()
+        self.events_panel = TablePanel(audit.RESOURCE, "Events", id="events")
+        self._notes = Static(id="notes", markup=False)
+        self._strip = EventStrip()
 
     def compose_body(self) -> ComposeResult:
         """Query, histogram, what is missing, events, the one under the cursor."""
-        bars = HistogramView()
-        bars.glyphs = self.console_app.glyphs
-        yield QueryBar()
-        yield bars
-        yield Static(id="notes", markup=False)
-        yield TablePanel(audit.RESOURCE, "Events", id="events")
-        yield EventStrip(classes="ascii" if self.console_app.glyphs.ascii else "")
+        glyphs = self.console_app.glyphs
+        self.bars.glyphs = glyphs
+        self._strip.set_class(glyphs.ascii, "ascii")
+        yield from (self.bar, self.bars, self._notes, self.events_panel, self._strip)
 
     def on_mount(self) -> None:
         """What is asked at first is what the line says."""
@@ -106,21 +108,6 @@ class View(ConsoleScreen):
         self.set_class(height >= 30, "strip")
         self._desk.buckets = max(10, self.bars.room or event.size.width - 10)
 
-    @property
-    def bar(self) -> QueryBar:
-        """Query, range, state."""
-        return self.query_one(QueryBar)
-
-    @property
-    def bars(self) -> HistogramView:
-        """Events over time."""
-        return self.query_one(HistogramView)
-
-    @property
-    def events_panel(self) -> TablePanel:
-        """The events."""
-        return self.query_one("#events", TablePanel)
-
     # --- what is shown ---
 
     def data_changed(self) -> None:
@@ -131,7 +118,7 @@ class View(ConsoleScreen):
         first = not self._desk.connected
         self._desk.connect(platform)
         if (fields := self._desk.fields) is not None:
-            strip = self.query_one(EventStrip)
+            strip = self._strip
             strip.first = (fields.user, fields.source_ip, fields.tenant)
             strip.last = (fields.action, fields.outcome, fields.host, fields.service)
         if self._desk.tail_read() or first:
@@ -154,7 +141,7 @@ class View(ConsoleScreen):
 
     def _show(self) -> None:
         """Everything, from what is known now."""
-        if not self.is_mounted:
+        if not self.events_panel.table.is_mounted:
             return
         desk = self._desk
         if desk.connected and not desk.paused:
@@ -172,7 +159,7 @@ class View(ConsoleScreen):
         self.update_foot()
 
     def _show_notes(self, notes: Sequence[str]) -> None:
-        label = self.query_one("#notes", Static)
+        label = self._notes
         glyph = self.console_app.glyphs.warning
         text = Text("\n", overflow="ellipsis", no_wrap=True).join(
             Text(f"{glyph} {note}") for note in notes[:2]
@@ -332,7 +319,7 @@ class View(ConsoleScreen):
         self._show_event(event.row)
 
     def _show_event(self, row: Any) -> None:
-        strip = self.query_one(EventStrip)
+        strip = self._strip
         if strip.display:
             strip.event = row if isinstance(row, AuditEvent) else None
 

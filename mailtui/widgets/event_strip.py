@@ -21,7 +21,7 @@ class EventStrip(Widget):
         height: 4; padding: 0 1; border-top: solid $panel;
         &.ascii { border-top: ascii $foreground 40%; }
         & > .strip--message { text-style: bold; }
-        & > .strip--name { color: $text-muted; }
+        & > .strip--name { color: $foreground 65%; }
     }
     """
     event: reactive[AuditEvent | None] = reactive(None)

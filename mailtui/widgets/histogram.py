@@ -41,10 +41,10 @@ class HistogramView(Widget, can_focus=True):
         height: 5; padding: 0 1;
         & > .histogram--bar { color: $primary; }
         & > .histogram--failure { color: $warning; }
-        & > .histogram--axis { color: $text-muted; }
+        & > .histogram--axis { color: $foreground 65%; }
         & > .histogram--selected { color: $accent; text-style: bold; }
         & > .histogram--note { color: $warning; text-style: bold; }
-        & > .histogram--stale { color: $text-muted; text-style: dim; }
+        & > .histogram--stale { color: $foreground 65%; text-style: dim; }
     }
     """
     BINDINGS = [

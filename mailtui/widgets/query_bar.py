@@ -15,6 +15,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from mailtui.connections.clean import clean
+
 Part = Literal["query", "range"]
 MOST_REMEMBERED = 100
 
@@ -102,18 +104,20 @@ class QueryBar(Vertical):
             self.part: Part = part
             super().__init__()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = QueryLine(id="query-line")
+        """What is painted."""
+        self._inputs: dict[Part, FieldInput] = {
+            "query": FieldInput(id="query-input"),
+            "range": FieldInput(id="range-input"),
+        }
+        self._error = Static(id="query-error", markup=False)
+
     def compose(self) -> ComposeResult:
         """One line; the sentence of an error below it."""
-        with Horizontal():
-            yield QueryLine(id="query-line")
-            yield FieldInput(id="query-input")
-            yield FieldInput(id="range-input")
-        yield Static(id="query-error", markup=False)
-
-    @property
-    def line(self) -> QueryLine:
-        """What is painted."""
-        return self.query_one(QueryLine)
+        yield Horizontal(self.line, *self._inputs.values())
+        yield self._error
 
     @property
     def editing(self) -> Part | None:
@@ -122,15 +126,12 @@ class QueryBar(Vertical):
             return "query"
         return "range" if self.has_class("edit-range") else None
 
-    def _input(self, part: Part) -> FieldInput:
-        return self.query_one(f"#{part}-input", FieldInput)
-
     def edit(self, part: Part, text: str) -> None:
         """Open the input of one of the two, with `text` in it."""
         self.close()
         self.add_class(f"edit-{part}")
         self.line.editing = part
-        entry = self._input(part)
+        entry = self._inputs[part]
         entry.begin(text)
         entry.focus()
 
@@ -141,14 +142,14 @@ class QueryBar(Vertical):
 
     def remember(self, part: Part, text: str) -> None:
         """Put into the history what was accepted."""
-        self._input(part).remember(text)
+        self._inputs[part].remember(text)
 
     def error(self, message: str, position: int | None = None) -> None:
         """Say what is wrong; `position` is the index of the character at fault."""
         text = Text(overflow="fold")
         # what a range lacks is said in its sentence
         if self.editing == "query" and position is not None:
-            entry = self._input("query")
+            entry = self._inputs["query"]
             entry.cursor_position = min(position, len(entry.value))
             bad = entry.value[entry.cursor_position :]
             if bad:
@@ -156,7 +157,7 @@ class QueryBar(Vertical):
                 text.append(bad if len(bad) < 30 else f"{bad[:29]}…", style="reverse")
                 text.append(": ")
         text.append(message)
-        self.query_one("#query-error", Static).update(text)
+        self._error.update(text)
         self.add_class("wrong")
 
     @on(Input.Submitted)
@@ -184,12 +185,12 @@ class QueryLine(Widget):
     DEFAULT_CSS = """
     QueryLine {
         height: 1; padding: 0 1;
-        & > .query--label { color: $text-muted; }
+        & > .query--label { color: $foreground 65%; }
         & > .query--text { color: $accent; text-style: bold; }
-        & > .query--all { color: $text-muted; }
+        & > .query--all { color: $foreground 65%; }
         & > .query--live { color: $success; text-style: bold; }
         & > .query--paused { color: $warning; text-style: bold reverse; }
-        & > .query--fixed { color: $text-muted; }
+        & > .query--fixed { color: $foreground 65%; }
     }
     """
     query_text: reactive[str] = reactive("")
@@ -217,7 +218,7 @@ class QueryLine(Widget):
             right.append("range: ", style=self._style("label"))
         left = Text("query: " if wide else "", style=self._style("label"), no_wrap=True)
         if self.query_text:
-            left.append(self.query_text, style=self._style("text"))
+            left.append(clean(self.query_text), style=self._style("text"))
         else:
             hint = "all events" + (" (Q searches)" if wide else "")
             left.append(hint, style=self._style("all"))

@@ -288,7 +288,7 @@ async def test_a_query_is_followed_on_each_read_of_the_tail() -> None:
         assert [e.id for e in table.shown_rows] == ["audit/41", "audit/40"]
         assert search.most_at_once == 1
         await pilot.press("Q", "up")
-        assert app.audit.bar._input("query").value == 'user.name:"eve@example.org"'
+        assert app.audit.bar._inputs["query"].value == 'user.name:"eve@example.org"'
 
 
 async def test_a_wrong_query_changes_nothing_and_is_said_in_place() -> None:
