@@ -93,9 +93,9 @@ def within(fields: Fields, start: float | None, end: float | None) -> dict[str, 
     """start ≤ time < end, epoch seconds; open where None."""
     limits: dict[str, Any] = {"format": "epoch_millis"}
     if start is not None:
-        limits["gte"] = int(start * 1000)
+        limits["gte"] = round(start * 1000)  # documents have milliseconds
     if end is not None:
-        limits["lt"] = int(end * 1000)
+        limits["lt"] = round(end * 1000)
     return {"range": {fields.time: limits}}
 
 
