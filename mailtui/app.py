@@ -7,12 +7,15 @@ import importlib
 import os
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
 from mailtui.loading import Loading
 from mailtui.model import clock
@@ -42,6 +45,8 @@ class ConsoleApp(App[int]):
 
     TITLE = "mailtui"
     ENABLE_COMMAND_PALETTE = True
+    DEFAULT_MODE = ORDER[0]
+    theme = Reactive("mailtui")
     CSS = """
     ConsoleScreen { layout: vertical; overflow: hidden hidden; }
     ContentSwitcher { height: 1fr; }
@@ -69,7 +74,6 @@ class ConsoleApp(App[int]):
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = "mailtui"
         self.loading = loading
         self.glyphs: Glyphs = for_terminal() if not self.is_headless else UNICODE
         self.settings: Settings | None = None
@@ -85,17 +89,33 @@ class ConsoleApp(App[int]):
 
     # --- life ---
 
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """A theme by name; ours are known before any is registered, so that CSS is parsed once."""
+        own = (theme for theme in THEMES if theme.name == theme_name)
+        return next(own, None) or super().get_theme(theme_name)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The screen that is wanted first: an empty one before it would cost time."""
+        return self._view(self.DEFAULT_MODE)
+
     async def on_mount(self) -> None:
         """Paint first, then load."""
-        name, where = self._start
+        for mode in ORDER:
+            self._add_mode(mode)
         if self.loading is None:
             from mailtui.screens.welcome import Welcome
 
             await self.push_screen(Welcome())
             return
-        await self._open(name, where)
+        name, where = self._start
+        if name != self.current_mode:
+            await self._open(name)
+        view = self._view(name)
+        if where:
+            # after the screen composed itself
+            view.call_later(view.lead_in, where)
         self.set_interval(1.0, self._tick)
-        self.call_after_refresh(self.begin)
+        view.call_after_refresh(self.begin)
 
     def begin(self) -> None:
         """Load the settings and what reads them, on a thread: it imports much."""
@@ -151,6 +171,10 @@ class ConsoleApp(App[int]):
         """Quit."""
         self.leave(0)
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C ends nothing by accident; it says what does."""
+        self.notify("q quits", timeout=3)
+
     def ended(self) -> None:
         """The terminal is given back: end what was started."""
         if self.loading is not None:
@@ -167,11 +191,15 @@ class ConsoleApp(App[int]):
 
         from mailtui import crash
 
+        self._return_code = crash.EXIT_CODE
+        if self._exit_renderables:
+            return  # it is told already; what follows is mostly its consequence
         error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
         path = crash.write(error)
         where = f"the report is in {path}" if path else crash.report(error)
+        error = getattr(error, "error", error)  # Textual's WorkerFailed keeps the real one there
         words = f"mailtui broke: {type(error).__name__}; {where}\n"
-        self._exit_renderables.append(Text(words))
+        self._exit_renderables.append(Text(words, no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
 
     # --- the state, on screen ---
@@ -266,6 +294,10 @@ class ConsoleApp(App[int]):
         """The screens, in the order of the number keys."""
         return ORDER
 
+    def _add_mode(self, name: str) -> None:
+        """A mode a screen: it stays as it is while others are in view (cursor, marks, filter)."""
+        self.add_mode(name, partial(self._view, name))
+
     def _view(self, name: str) -> ConsoleScreen:
         if name not in self._views:
             module = importlib.import_module(f"mailtui.screens.{name}")
@@ -274,11 +306,9 @@ class ConsoleApp(App[int]):
 
     async def _open(self, name: str, where: str = "") -> None:
         view = self._view(name)
-        if self.screen is not view:
-            if len(self.screen_stack) > 1:
-                await self.switch_screen(view)
-            else:
-                await self.push_screen(view)
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        await self.switch_mode(name)
         if where:
             view.lead_in(where)
 
@@ -365,8 +395,8 @@ class ConsoleApp(App[int]):
         await self._open(overview)
         for view in gone:
             del self._views[view.NAME]
-            if view.is_mounted:
-                view.remove()
+            await self.remove_mode(view.NAME)
+            self._add_mode(view.NAME)
         platform = Platform(*self.settings.choose(name))
         self.attach(platform)
         platform.start()

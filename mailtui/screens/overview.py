@@ -29,7 +29,8 @@ class View(ConsoleScreen):
 
     NAME = "overview"
     HEADING = "Overview"
-    CSS = """
+    # not CSS: that of the first screen would be parsed after everything else, and all of it again
+    DEFAULT_CSS = """
     View #wrong { margin-top: 1; }
     View.short #wrong { margin-top: 0; }
     View #sentence { height: auto; max-height: 3; padding: 0 1; }
