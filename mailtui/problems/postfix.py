@@ -135,7 +135,7 @@ def _destination(
         f"postfix/destination/{destination}",
         "warning",
         summary.hosts_of(destination),
-        f"{text}, since {fmt.since(since, now)}",
+        text,
         f"queue:=deferred destination:={destination}" if destination else "queue:=deferred",
         read_at=read_at,
         weight=count,
