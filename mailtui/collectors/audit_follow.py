@@ -64,6 +64,8 @@ class FollowedSearch:
         self.begun = False
         self.counted_at = 0.0
         """Epoch seconds of the last count; 0 if never."""
+        self.at_start = False
+        """True once there is nothing older in the window than `events`."""
         self._search = search
         self._keep = keep
         self._overlap = overlap
@@ -113,6 +115,20 @@ class FollowedSearch:
             self.fault, self._not_before = None, float("-inf")
             self._read_at = now
 
+    async def older(self) -> None:
+        """Read what is before the oldest event, up to `keep` in all. Raises SourceError."""
+        room = min(PAGE, self._keep - len(self.events))
+        if not self.events or room <= 0:
+            return
+        start, _ = self.window(clock.now())
+        # the server's times are whole milliseconds: others of the oldest one may be missing
+        end = self.events[-1].time + 0.001
+        page = await self._search.search(self.query, start, end, room)
+        known = {event.id for event in self.events}
+        fresh = tuple(event for event in page.events if event.id not in known)
+        self.events += fresh
+        self.at_start = not fresh or page.total <= len(page.events)
+
     async def count(self, buckets: int) -> None:
         """Count over the window. A failure is kept in `count_fault`."""
         now = clock.now()
@@ -137,7 +153,7 @@ class FollowedSearch:
         if self.histogram is None:
             self.total, self.total_is_lower_bound = page.total, page.total_is_lower_bound
         self.notes = page.notes
-        self.begun = True
+        self.begun, self.at_start = True, page.total <= len(page.events)
 
     async def _follow(self, now: float) -> None:
         start, _ = self.window(now)
@@ -154,7 +170,7 @@ class FollowedSearch:
         fresh = [event for event in page.events if event.id not in known]
         self.seen += len(fresh)
         if page.total > len(page.events):
-            self.events = page.events
+            self.events, self.at_start = page.events, False
             return
         old = self.events
         if fresh:

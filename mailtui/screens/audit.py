@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 from textual import events, on
@@ -29,21 +29,7 @@ from mailtui.widgets.panel import TablePanel
 from mailtui.widgets.query_bar import Part, QueryBar
 from mailtui.widgets.table import RowTable
 
-if TYPE_CHECKING:
-    from mailtui.config.sources.elasticsearch import Fields
-
 RANGES = ("15m", "1h", "6h", "24h", "7d")
-TITLES = {
-    "user": "user",
-    "source_ip": "from",
-    "action": "action",
-    "outcome": "outcome",
-    "host": "host",
-    "service": "service",
-    "tenant": "tenant",
-    "message": "message",
-}
-"""Field of the settings → title of its column."""
 
 
 class View(ConsoleScreen):
@@ -148,8 +134,14 @@ class View(ConsoleScreen):
             rows = desk.rows()
             detail = desk.counts_text(len(rows or ()))
             self.events_panel.show(rows, desk.readings(), more=desk.more, detail=detail)
+            if desk.grown:
+                desk.grown = False
+                self.events_panel.table.show_pending()
             if desk.without_search:
                 self.events_panel.table.notice = desk.without_search
+        if desk.trouble:
+            self.notify(desk.trouble, severity="warning", markup=False)
+            desk.trouble = ""
         bars = self.bars
         bars.histogram = desk.histogram
         bars.note = desk.histogram_note()
@@ -251,7 +243,7 @@ class View(ConsoleScreen):
 
     def action_by_value(self) -> None:
         """Make a term of the query from a field of the event under the cursor."""
-        from mailtui.screens.event import FieldMenu, choices
+        from mailtui.screens.event import FieldMenu, choices, named_fields
 
         event, fields = self.events_panel.table.row, self._desk.fields
         if not isinstance(event, AuditEvent) or fields is None:
@@ -317,6 +309,10 @@ class View(ConsoleScreen):
     @on(RowTable.Highlighted)
     def _highlighted(self, event: table_messages.Highlighted) -> None:
         self._show_event(event.row)
+        table = self.events_panel.table
+        if table.cursor_row == table.shown - 1 > 0 and table.where is None:
+            self._desk.want_older(table.loaded)
+            self._pump()
 
     def _show_event(self, row: Any) -> None:
         strip = self._strip
@@ -341,8 +337,3 @@ class View(ConsoleScreen):
             yield FootKey("0", "zoom out", "zoom_out")
         else:
             yield FootKey("[ ]", "zoom", "bars(-1)")
-
-
-def named_fields(fields: Fields) -> list[tuple[str, str]]:
-    """(title of the column, name of the field) in the order in which they are offered."""
-    return [(title, str(getattr(fields, name))) for name, title in TITLES.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
@@ -21,8 +22,23 @@ from mailtui.model.audit import AuditEvent
 from mailtui.model.audit_document import leaves, pretty, tree
 from mailtui.model.querystring import term
 
+if TYPE_CHECKING:
+    from mailtui.config.sources.elasticsearch import Fields
+
 MOST_SHOWN = 200_000
 """Characters of a document that are painted; copying takes it whole."""
+
+TITLES = {
+    "user": "user",
+    "source_ip": "from",
+    "action": "action",
+    "outcome": "outcome",
+    "host": "host",
+    "service": "service",
+    "tenant": "tenant",
+    "message": "message",
+}
+"""Field of the settings → title of its column."""
 
 
 class EventDetail(ModalScreen[None]):
@@ -93,6 +109,11 @@ class Choice:
     field: str
     value: str
     title: str
+
+
+def named_fields(fields: Fields) -> list[tuple[str, str]]:
+    """(title of the column, name of the field) in the order in which they are offered."""
+    return [(title, str(getattr(fields, name))) for name, title in TITLES.items()]
 
 
 def choices(event: AuditEvent, named: Sequence[tuple[str, str]]) -> list[Choice]:

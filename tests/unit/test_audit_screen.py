@@ -362,6 +362,29 @@ async def test_a_later_wish_ends_the_request_under_way() -> None:
         assert search.most_at_once == 1
 
 
+async def test_the_end_of_the_list_reads_further_back() -> None:
+    search = MemorySearch(some(2000, first=NOW - 800, step=0.4))
+    platform = FakePlatform(search)
+    platform.tail(search.events[1500:])
+    app = Console(platform)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settled(app, pilot)
+        table = app.audit.events_panel.table
+        assert table.shown == 500
+        await pilot.press("end")
+        await settled(app, pilot)
+        assert table.shown == 1499  # the oldest one was asked for again
+        assert table.cursor_row == 499
+        await pilot.press("end")
+        await settled(app, pilot)
+        ids = [e.id for e in table.shown_rows]
+        assert ids == [e.id for e in reversed(search.events)]
+        asked = len(search.asked)
+        await pilot.press("end")
+        await settled(app, pilot)
+        assert len(search.asked) == asked
+
+
 async def test_ranges_cycle_and_can_be_typed() -> None:
     platform = FakePlatform(MemorySearch(some(30)))
     app = Console(platform)
