@@ -1,4 +1,4 @@
-"""A crash report: where it broke, with no value of any variable in it."""
+"""A crash report: where it broke, with no value of any variable and no secret in it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ import traceback
 from pathlib import Path
 
 from mailtui import __version__
+from mailtui.config.revealed import mask
+from mailtui.connections.clean import clean_lines
+from mailtui.logs import state_folder
+
+EXIT_CODE = 70
+"""A defect of mailtui (sysexits.h, EX_SOFTWARE)."""
 
 
 def report(error: BaseException) -> str:
     """The traceback as text: files, lines and the error's type and words; never locals."""
-    lines = traceback.format_exception(error)  # the standard library's own shows no locals
+    # Textual's WorkerFailed keeps the real one in an attribute
+    inner = getattr(error, "error", None)
+    cause = inner if isinstance(inner, BaseException) else error
+    lines = traceback.format_exception(cause)  # the standard library's own shows no locals
     head = f"mailtui {__version__}, Python {sys.version.split()[0]}, {time.strftime('%F %T%z')}\n"
-    return head + "".join(lines)
+    # an error's words may quote what it was given: a secret, a stranger's terminal sequences
+    return head + clean_lines(mask("".join(lines)))
 
 
 def write(error: BaseException) -> Path | None:
     """Write the report where only its owner can read it; None if that is not possible."""
-    base = os.environ.get("XDG_STATE_HOME")
-    folder = (Path(base) if base else Path.home() / ".local" / "state") / "mailtui"
+    folder = state_folder()
     path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import model_validator
 
 from mailtui.config.base import Duration, FilePath, Strict
+from mailtui.config.revealed import remember
 
 
 class SecretUnavailable(Exception):
@@ -65,7 +66,13 @@ class Secret(Strict):
         return None if self.file is None else _exposure(self.file)
 
     def reveal(self) -> str:
-        """The secret itself. Runs `command` if it is one (blocking). Raises SecretUnavailable."""
+        """The secret itself, masked in reports and errors from now on.
+
+        Runs `command` if it is one (blocking). Raises SecretUnavailable.
+        """
+        return remember(self._read())
+
+    def _read(self) -> str:
         if (problem := self.problem()) is not None:
             raise SecretUnavailable(problem)
         if self.env is not None:

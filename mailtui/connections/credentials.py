@@ -6,6 +6,7 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING
 
+from mailtui.config.revealed import remember
 from mailtui.connections.errors import SourceError
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ async def headers(settings: HttpSource) -> dict[str, str]:
         return {"Authorization": f"Bearer {await reveal(settings.token)}"}
     if settings.username is not None and settings.password is not None:
         pair = f"{settings.username}:{await reveal(settings.password)}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"}
+        encoded = base64.b64encode(pair.encode()).decode("ascii")
+        return {"Authorization": f"Basic {remember(encoded)}"}
     return {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mailtui.config.revealed import remember
 from mailtui.connections import http_errors
 from mailtui.connections.clean import clean, clean_tree
 from mailtui.connections.credentials import reveal
@@ -86,7 +88,10 @@ class ElasticClient:
             elif settings.token is not None:
                 options["bearer_auth"] = await reveal(settings.token)
             elif settings.username is not None and settings.password is not None:
-                options["basic_auth"] = (settings.username, await reveal(settings.password))
+                password = await reveal(settings.password)
+                # in its header
+                remember(base64.b64encode(f"{settings.username}:{password}".encode()).decode())
+                options["basic_auth"] = (settings.username, password)
             if any(url.startswith("https:") for url in settings.urls):
                 options["ssl_context"] = client_context(settings.tls)
             from elasticsearch import AsyncElasticsearch, ElasticsearchWarning
