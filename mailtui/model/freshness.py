@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from mailtui.model import format as fmt
 from mailtui.model.reading import AnyReading
@@ -12,8 +13,7 @@ LATE = 3.0
 """A reading older than this many intervals is late, even if no read failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(msgspec.Struct, frozen=True):
     """What to say beside the data."""
 
     oldest: float | None

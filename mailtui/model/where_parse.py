@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 
 class WhereError(ValueError):
@@ -21,8 +22,7 @@ class WhereError(ValueError):
         """Valid names that look like the one at fault, nearest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One alternative of a term."""
 
     operator: str
@@ -33,8 +33,7 @@ class Choice:
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(msgspec.Struct, frozen=True):
     """One condition; it holds if one of its choices does (or none, when negated)."""
 
     field: str | None
@@ -44,8 +43,7 @@ class Term:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """A stretch of the expression without unquoted spaces."""
 
     start: int

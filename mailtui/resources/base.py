@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
 
 Row = TypeVar("Row")
 
@@ -12,8 +13,7 @@ Level = Literal["critical", "warning", "ok", "unknown", "stale", "muted", "accen
 """How bad a cell is; the widget layer turns it into glyph and colour, scripts into a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[Row]):
+class Column(msgspec.Struct, Generic[Row], frozen=True):
     """One column of a resource.
 
     `value` gives what is sorted, filtered and exported (number, string, None for unknown);
@@ -44,8 +44,7 @@ class Column(Generic[Row]):
         return "?" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Resource(Generic[Row]):
+class Resource(msgspec.Struct, Generic[Row], frozen=True):
     """A kind of row: what `mailtui get NAME` prints and a table shows."""
 
     name: str

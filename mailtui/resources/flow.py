@@ -6,7 +6,7 @@ and so is a deferred queue that grew by half within 20 minutes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from mailtui.collectors.state import State
 from mailtui.model import format as fmt
@@ -19,8 +19,7 @@ GROWTH_SPAN = 20 * 60.0
 """Seconds over which the growth of the deferred queue is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(msgspec.Struct, frozen=True):
     """One figure."""
 
     name: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -12,8 +11,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 
-@dataclass(frozen=True, slots=True)
-class FootKey:
+class FootKey(msgspec.Struct, frozen=True):
     """One key: how it is written, what it does, why it does not do it now."""
 
     key: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from rich.cells import cell_len, set_cell_size, split_graphemes
 
 from mailtui.resources.base import Column
@@ -24,8 +24,7 @@ LEAST = 4
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """A column with its place on the line."""
 
     column: Column[Any]

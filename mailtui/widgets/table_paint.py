@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -16,8 +16,7 @@ from mailtui.widgets.glyphs import Glyphs, plain
 from mailtui.widgets.table_layout import GUTTER, Slot, clean, fit
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """What the gutter and the head say without colour."""
 
     cursor: str = "▸"
@@ -32,8 +31,7 @@ UNICODE_SIGNS = Signs()
 ASCII_SIGNS = Signs(">", "*", "=", "^", "v")
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
+class RowState(msgspec.Struct, frozen=True):
     """What paints a row differently from its neighbours."""
 
     cursor: bool = False

@@ -7,8 +7,9 @@ in use, and replaces it at once (`commit`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import msgspec
 
 from mailtui.model.where import Where
 from mailtui.resources.base import Resource
@@ -26,25 +27,23 @@ from mailtui.widgets.table_order import (
 Row = TypeVar("Row")
 
 
-@dataclass(slots=True)
-class Arrangement(Generic[Row]):
+class Arrangement(msgspec.Struct, Generic[Row]):
     """The outcome of filtering and sorting."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = msgspec.field(default_factory=list)
     """All that is loaded, in the order of the source."""
-    view: list[Row] = field(default_factory=list)
+    view: list[Row] = msgspec.field(default_factory=list)
     """What is shown, in the order of the screen; may be the same list as `rows`."""
     held: int = 0
     """Rows that match but are not shown yet."""
-    marked: dict[str, Row] = field(default_factory=dict)
+    marked: dict[str, Row] = msgspec.field(default_factory=dict)
     """Marked rows that are loaded."""
-    marked_shown: set[str] = field(default_factory=set)
+    marked_shown: set[str] = msgspec.field(default_factory=set)
     cursor: int = -1
     """Where the cursor's row is in `view`, if it was looked for and found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """Where the cursor's row went."""
 
     position: int

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -12,8 +11,7 @@ from mailtui.model import format as fmt
 from mailtui.widgets.glyphs import UNICODE, Glyphs
 
 
-@dataclass(frozen=True, slots=True)
-class TopFacts:
+class TopFacts(msgspec.Struct, frozen=True):
     """Everything that the first line says."""
 
     label: str
