@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from mailtui.collectors.state import Key
     from mailtui.config.settings import Settings
     from mailtui.model.problem import Problem
+
+log = logging.getLogger("mailtui.app")
 
 FLUSH = 0.25
 """Seconds within which changes of the state are shown together."""
@@ -184,6 +187,13 @@ class ConsoleApp(App[int]):
         """Stop reading; what hangs is left behind."""
         if self.platform is not None:
             await self.platform.stop(patience=0.1)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What breaks while the console ends anyway changes neither its words nor its code."""
+        if self._exit:
+            log.error("while ending", exc_info=error)
+            return
+        super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """A defect: write a report that shows no variable, say where it is."""
