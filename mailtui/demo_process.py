@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 
 READY_TIMEOUT = 30.0
 """Seconds; a sandbox is usually ready within two."""
@@ -58,8 +58,17 @@ class DemoProcess:
         line = self._process.stdout.readline()
         late.cancel()
         try:
-            return Path(json.loads(line)["config"])
+            config = Path(json.loads(line)["config"])
         except (ValueError, KeyError, TypeError):
             said = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
             words = said[-1] if said else "no message"
             raise DemoFailed(f"the sandbox did not start: {words}") from None
+        Thread(target=self._drain, name="sandbox-stderr", daemon=True).start()
+        return config
+
+    def _drain(self) -> None:
+        """Read what it says, or a full pipe would stop it."""
+        assert self._process.stderr is not None
+        with suppress(OSError, ValueError):
+            while self._process.stderr.read1(65536):
+                pass
