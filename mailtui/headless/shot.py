@@ -126,12 +126,23 @@ def _waiting(app: ConsoleApp, platform: Platform) -> list[str]:
 
 
 def _filter(app: ConsoleApp, where: str) -> str:
-    """Filter the screen's main list; an error as a sentence, or an empty string."""
+    """Filter the screen as a problem's line would; an error as a sentence, or an empty string."""
+    from mailtui.model.where import WhereError, compile_where
+
     view = app.view
-    table = view.table if view is not None else None
-    if view is None or table is None:
-        return "this screen has no list to filter"
-    return view.apply_filter(table, where)
+    if view is None:
+        return "there is no screen"
+    view.lead_in(where)
+    panel = view.main_panel
+    if panel is None:
+        return view.apply_filter(view.table, where) if view.table else "there is no list to filter"
+    table = panel.table
+    name, _, rest = where.partition(" ")
+    try:
+        compile_where(rest if name == table.resource.name else where, table.resource.columns)
+    except WhereError as error:
+        return str(error)
+    return ""
 
 
 def _text(app: ConsoleApp) -> str:

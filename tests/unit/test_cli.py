@@ -212,6 +212,9 @@ def test_every_verb_and_option_is_documented() -> None:
     text = DOCS.read_text()
     verbs = next(a for a in cli.parser()._actions if a.dest == "verb").choices
     assert set(verbs or ()) == set(cli.VERBS)
+    from mailtui.screens import ORDER
+
+    assert all(f"`{screen}`" in text for screen in ORDER)
     for verb, parser in (verbs or {}).items():
         assert f"## `mailtui {verb}`" in text, verb
         for action in parser._actions:

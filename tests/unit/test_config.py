@@ -321,6 +321,19 @@ def test_every_setting_occurs_in_the_example() -> None:
             assert re.search(rf"(?<![\w-]){name}:", text), f"{model.__module__}: {name}"
 
 
+def test_thresholds_and_limits_in_the_example_are_the_defaults() -> None:
+    """What the example says of a source holds for one that says nothing."""
+    sources = load.parse(example.text(), PATH).contexts["production"].sources
+    for source in ("prometheus", "rabbitmq", "elasticsearch", "hosts", "postfix", "fail2ban"):
+        settings = getattr(sources, source)
+        for name, field in type(settings).model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if not field.is_required() and name not in (
+                "username", "password", "token", "api_key", "roles",
+            ):  # fmt: skip
+                assert getattr(settings, name) == default, f"{source}.{name}"
+
+
 def test_what_the_example_comments_out_is_valid_too(tmp_path: Path) -> None:
     """Every commented setting, one at a time, put in force."""
     for name in ("config", "known_hosts", "keys", "internal-ca.pem", "client.pem", "client.key"):

@@ -522,6 +522,17 @@ def test_demo_shot_as_text(tmp_path: Path) -> None:
     assert str(missing) in done.stderr
 
 
+def test_demo_shot_of_a_filtered_list() -> None:
+    env = {"PATH": "/usr/bin:/bin"}
+    done = mailtui(env, "--demo", "shot", "hosts", "--where", "disks mount:=/var/vmail")
+    assert done.returncode == exits.OK, done.stderr
+    assert "/var/vmail" in done.stdout
+    assert "/srv/borg" not in done.stdout
+    done = mailtui(env, "--demo", "shot", "hosts", "--where", "disks muont:x")
+    assert done.returncode == exits.USAGE
+    assert "did you mean mount" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
