@@ -202,7 +202,7 @@ class AuditDesk(AuditFindings):
         """Ask until nothing is due; `show` is called after each change."""
         if self.working:
             return
-        self.working = True
+        self.working, stepped = True, False
         try:
             while self.work_due():
                 if self._wished_at is not None:
@@ -214,10 +214,11 @@ class AuditDesk(AuditFindings):
                 if self._older:
                     await self._one(self._read_older(current))
                     self._older, self.grown = False, True
-                elif self._step_due(current):
-                    self._follow = False
+                elif self._step_due(current) and not (stepped and current.count_due()):
+                    self._follow, stepped = False, True
                     await self._one(self._step(current))
-                else:
+                else:  # a slow search must not keep the count waiting for ever
+                    stepped = False
                     await self._one(current.count(self.buckets))
                 show()
         finally:
