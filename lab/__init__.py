@@ -1,0 +1,1 @@
+"""The lab: a mail platform of real daemons on this machine."""
