@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import importlib
 import logging
@@ -109,6 +110,7 @@ class ConsoleApp(App[int]):
             from mailtui.screens.welcome import Welcome
 
             await self.push_screen(Welcome())
+            self._started()
             return
         name, where = self._start
         if name != self.current_mode:
@@ -141,12 +143,21 @@ class ConsoleApp(App[int]):
         else:
             self.call_later(self._loaded, settings, platform)
 
+    @staticmethod
+    def _started() -> None:
+        """Collect garbage from now on (see open_console); what the start made is never garbage."""
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+
     def _failed_to_load(self, error: Exception) -> None:
+        self._started()
         from mailtui.screens.trouble import Trouble
 
         self.push_screen(Trouble(error))
 
     def _loaded(self, settings: Settings, platform: Platform) -> None:
+        self._started()
         self.settings = settings
         self.glyphs = for_terminal(settings.ui.ascii)
         self.attach(platform)

@@ -50,8 +50,8 @@ def common() -> argparse.ArgumentParser:
     return options
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or what the verb `only` needs of it."""
     options = common()
     main_parser = Parser(
         prog="mailtui",
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     main_parser.add_argument("--version", action="version", version=f"mailtui {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
-    for name in VERBS:
+    for name in (only,) if only in VERBS else VERBS:
         importlib.import_module(f"mailtui.headless.{name}").add(verbs, options)
     return main_parser
 
@@ -81,7 +81,8 @@ def joined(argv: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run a verb, or the console; never returns."""
-    args = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
+    words = joined(sys.argv[1:] if argv is None else argv)
+    args = parser(words[0] if words else None).parse_args(words)
     verb = args.verb or "console"
     try:
         status = importlib.import_module(f"mailtui.headless.{verb}").run(args)

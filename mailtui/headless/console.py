@@ -26,6 +26,10 @@ def run(args: argparse.Namespace) -> int:
 
 def open_console(loading: Loading | None) -> int:
     """Run the console until the operator quits."""
+    import gc
+
+    # what is imported and made until the sources are read stays: collecting meanwhile is in vain
+    gc.disable()
     from mailtui.app import ConsoleApp
     from mailtui.terminal import run_app
 

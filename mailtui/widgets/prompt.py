@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 from rich.text import Text
 from textual import events, on
-from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -93,13 +93,27 @@ class Prompt(Vertical):
         self._history: dict[Mode, list[str]] = {":": [], "/": []}
         self._recalled = 0
         self._completing = False
+        self._built = False
+        self._asked: Callable[[], None] | None = None
+        """What opens it once it is built."""
 
-    def compose(self) -> ComposeResult:
+    def on_mount(self) -> None:
+        """The screen is painted first: nobody sees this line before it is opened."""
+        self.call_after_refresh(self._build)
+
+    async def _build(self) -> None:
         """The hint above, the input below."""
-        yield Static(id="prompt-hint", markup=False)
-        with Horizontal():
-            yield Static(":", id="prompt-mark", markup=False)
-            yield PromptInput(id="prompt-input", select_on_focus=False)
+        await self.mount(
+            Static(id="prompt-hint", markup=False),
+            Horizontal(
+                Static(":", id="prompt-mark", markup=False),
+                PromptInput(id="prompt-input", select_on_focus=False),
+            ),
+        )
+        self._built = True
+        if (asked := self._asked) is not None:
+            self._asked = None
+            asked()
 
     @property
     def is_open(self) -> bool:
@@ -108,6 +122,9 @@ class Prompt(Vertical):
 
     def open(self, mode: Mode, text: str, completer: Completer, hint: str = "") -> None:
         """Show the line with `text` in it and take the focus."""
+        if not self._built:
+            self._asked = partial(self.open, mode, text, completer, hint)
+            return
         self.mode = mode
         self._completer = completer
         self._recalled = len(self._history[mode])

@@ -50,6 +50,8 @@ class RowTable(TableCore):
     Changed = table_messages.Changed
 
     _focused_at = float("-inf")
+    _blank: tuple[Any, list[Strip]] = None, []
+    """What an empty table shows, and for what it was made; the last line goes on below."""
 
     # --- marks -------------------------------------------------------------------------------
 
@@ -265,14 +267,18 @@ class RowTable(TableCore):
         return min(self._anchor_at, self._cursor) <= at <= max(self._anchor_at, self._cursor)
 
     def _blank_line(self, y: int) -> Strip:
-        width = self.painter.width
-        room = max(1, width - 2 * GUTTER)
-        lines = textwrap.wrap(clean(self._sentence()), room)
-        text = lines[y - 1] if y - 1 < len(lines) else ""
-        style = self._style("empty")
-        return Strip([Segment(" " * GUTTER + fit(text, room), style)]).adjust_cell_length(
-            width, style
-        )
+        width, sentence, style = self.painter.width, self._sentence(), self._style("empty")
+        if self._blank[0] != (width, sentence, style):
+            room = max(1, width - 2 * GUTTER)
+            strips = [
+                Strip([Segment(" " * GUTTER + fit(text, room), style)]).adjust_cell_length(
+                    width, style
+                )
+                for text in (*textwrap.wrap(clean(sentence), room), "")
+            ]
+            self._blank = (width, sentence, style), strips
+        strips = self._blank[1]
+        return strips[min(y, len(strips)) - 1]
 
     def _sentence(self) -> str:
         """Why there is nothing to see."""
