@@ -269,7 +269,10 @@ class ConsoleApp(App[int]):
     def _ready_view(self) -> ConsoleScreen | None:
         """The screen in view if its widgets are there: a timer may come before or after them."""
         view = self.view
-        return view if view is not None and view.is_mounted and view.is_attached else None
+        if view is None or not (view.is_mounted and view.is_attached):
+            return None
+        # while it ends, a screen outlives its widgets
+        return view if view.query(TopLine) else None
 
     def _update_top(self) -> None:
         if (view := self._ready_view) is not None:
