@@ -70,5 +70,5 @@ class DemoProcess:
         """Read what it says, or a full pipe would stop it."""
         assert self._process.stderr is not None
         with suppress(OSError, ValueError):
-            while self._process.stderr.read1(65536):
+            while self._process.stderr.read(4096):
                 pass

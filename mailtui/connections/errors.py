@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailtui.config.revealed import mask
+from mailtui.connections.clean import clean
 from mailtui.model.reading import FaultKind
 
 
@@ -10,7 +11,8 @@ class SourceError(Exception):
     """A read failed: kind, what happened, what to do next. Never holds a secret."""
 
     def __init__(self, kind: FaultKind, message: str, hint: str = "") -> None:
-        message, hint = mask(message), mask(hint)  # a server may quote what it was sent
+        # a server may quote what it was sent
+        message, hint = clean(mask(message)), clean(mask(hint))
         self.kind: FaultKind = kind
         self.message = message
         self.hint = hint

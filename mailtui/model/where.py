@@ -88,11 +88,21 @@ class Where:
         """The rows that match, in their order."""
         found = list(rows)
         for test in self._tests:
-            found = [row for row in found if test(row)]
+            try:
+                found = [row for row in found if test(row)]
+            except Exception:  # a column that breaks on one row: that row does not match
+                found = [row for row in found if _holds(test, row)]
         return found
 
     def __repr__(self) -> str:
         return f"Where({self.text!r})"
+
+
+def _holds(test: Test, row: Any) -> bool:
+    try:
+        return test(row)
+    except Exception:
+        return False
 
 
 def compile_where(expr: str, columns: Sequence[WhereColumn]) -> Where:

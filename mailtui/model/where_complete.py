@@ -59,7 +59,10 @@ def _frequent(column: WhereColumn, rows: Iterable[Any], word: str) -> list[str]:
     counts: Counter[str] = Counter()
     unknown = 0
     for row in rows:
-        value = column.value(row)
+        try:
+            value = column.value(row)
+        except Exception:  # a column that breaks on one row has no suggestion of it
+            continue
         if value is None:
             unknown += 1
         elif isinstance(value, (tuple, list, set, frozenset)):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
+
+log = logging.getLogger("mailtui.resources")
 
 Row = TypeVar("Row")
 
@@ -38,10 +41,42 @@ class Column(msgspec.Struct, Generic[Row], frozen=True):
 
     def render(self, row: Row) -> str:
         """The text of this column for `row`; unknown is `?`, never a guess."""
-        if self.text is not None:
-            return self.text(row)
-        value = self.value(row)
+        try:
+            if self.text is not None:
+                return self.text(row)
+            value = self.value(row)
+        except Exception as error:  # a defect in one column must not take the screen away
+            broken(self.name, error)
+            return "?"
         return "?" if value is None else str(value)
+
+    def known(self, row: Row) -> Any:
+        """The value of this column for `row`; None (unknown) if the column breaks on it."""
+        try:
+            return self.value(row)
+        except Exception as error:
+            broken(self.name, error)
+            return None
+
+    def grade(self, row: Row) -> Level:
+        """How bad the cell is."""
+        if self.level is None:
+            return ""
+        try:
+            return self.level(row)
+        except Exception as error:
+            broken(self.name, error)
+            return "unknown"
+
+
+_told: set[tuple[str, str]] = set()
+
+
+def broken(name: str, error: Exception) -> None:
+    """Log that a column broke on a row, once for each kind of error."""
+    if (key := (name, type(error).__name__)) not in _told:
+        _told.add(key)
+        log.error("column %s", name, exc_info=error)
 
 
 class Resource(msgspec.Struct, Generic[Row], frozen=True):

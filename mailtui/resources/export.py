@@ -29,7 +29,7 @@ def as_csv(
     writer = csv.writer(out)
     writer.writerow([column.name for column in columns])
     for row in rows:
-        writer.writerow([_cell(column.value(row)) for column in columns])
+        writer.writerow([_cell(column.known(row)) for column in columns])
     return out.getvalue()
 
 
@@ -43,7 +43,7 @@ def as_json(
 
 def as_object(row: Any, columns: Sequence[Column[Any]]) -> dict[str, Any]:
     """One row: column name → its value as JSON knows it; unknown is None."""
-    return {column.name: plain(column.value(row)) for column in columns}
+    return {column.name: plain(column.known(row)) for column in columns}
 
 
 def plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ class MessageDetail(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The listing's facts at once; the headers when the host has answered."""
         box = VerticalScroll()
-        box.border_title = f"{self._message.queue_id} on {self._message.host}"
+        box.border_title = Text(f"{self._message.queue_id} on {self._message.host}")
         box.border_subtitle = "y copies · Escape closes"
         with box:
             yield Static(self._facts())

@@ -95,7 +95,11 @@ def ordered(rows: list[Row], value: Callable[[Row], Any], reverse: bool) -> Step
     keys: list[Any] = []
     kinds: set[type] = set()
     for start in range(0, len(rows), SLICE):
-        part = [value(row) for row in rows[start : start + SLICE]]
+        slice_ = rows[start : start + SLICE]
+        try:
+            part = [value(row) for row in slice_]
+        except Exception:  # a column that breaks on one row: that row's value is unknown
+            part = [_value(value, row) for row in slice_]
         kinds.update(map(type, part))
         keys += part
         yield
@@ -118,6 +122,13 @@ def ordered(rows: list[Row], value: Callable[[Row], Any], reverse: bool) -> Step
         result += [rows[i] for i in order[start : start + SLICE * 4]]
         yield
     return result
+
+
+def _value(value: Callable[[Row], Any], row: Row) -> Any:
+    try:
+        return value(row)
+    except Exception:
+        return None
 
 
 def _normaliser(kinds: set[type]) -> Callable[[Any], Any] | None:

@@ -96,7 +96,7 @@ class Painter:
         for slot in self.slots:
             column = slot.column
             text = clean(column.render(row))
-            level: Level = column.level(row) if column.level is not None else ""
+            level = column.grade(row)
             width = slot.width
             if debt:
                 paid = min(debt, max(0, width - 1))
