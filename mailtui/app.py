@@ -54,6 +54,8 @@ class ConsoleApp(App[int]):
     CSS = """
     ConsoleScreen { layout: vertical; overflow: hidden hidden; }
     ContentSwitcher { height: 1fr; }
+    /* with no width at all Textual divides by it */
+    OptionList { min-width: 8; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
