@@ -45,9 +45,8 @@ class View(ConsoleScreen):
         yield Heading("Does mail flow?", "reading…", id="flow-heading")
         board = FlowBoard()
         board.glyphs = self.console_app.glyphs
-        board.tiles = tuple(
-            flow.Tile(name, "?") for name in ("in", "deferred", "out", "oldest", "logins")
-        ) + (flow.Tile("pipeline", "?"),)
+        names = ("in", "deferred", "out", "oldest", "logins", "pipeline")
+        board.tiles = tuple(flow.Tile(name, "?") for name in names)
         yield board
         yield Heading("What is wrong", "worst first", id="wrong")
         table = RowTable(RESOURCE)
@@ -109,7 +108,7 @@ class View(ConsoleScreen):
     def tick(self) -> None:
         """Ages go on."""
         self.query_one(SourceLine).refresh()
-        self.table.repaint()
+        self.table.repaint_rows()
 
     def action_faults_only(self) -> None:
         """Show the critical problems alone, or all."""

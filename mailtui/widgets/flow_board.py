@@ -41,8 +41,13 @@ class FlowBoard(Widget):
         & > .flow--critical { color: $error; text-style: bold; }
     }
     """
-    tiles: reactive[tuple[Tile, ...]] = reactive((), layout=True)
+    tiles: reactive[tuple[Tile, ...]] = reactive(())
     glyphs: Glyphs = UNICODE
+
+    def watch_tiles(self, old: tuple[Tile, ...], new: tuple[Tile, ...]) -> None:
+        """Only their number changes the height."""
+        if len(old) != len(new):
+            self.refresh(layout=True)
 
     def columns(self, width: int) -> int:
         """How many columns fit."""

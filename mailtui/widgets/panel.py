@@ -133,7 +133,7 @@ class TablePanel(Vertical):
         now = clock.now()
         if every and abs(now - self._painted_at) >= every:
             self._painted_at = now
-            self.table.repaint()
+            self.table.repaint_rows()
 
     def _freshen(self) -> None:
         fresh = summarise(self._readings, clock.now())

@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.actions import SkipAction
+from textual.geometry import Region
 from textual.strip import Strip
 
 from mailtui.widgets import table_messages
@@ -249,8 +250,21 @@ class RowTable(TableCore):
         at = self.scroll_offset.y + y - 1
         if at >= len(view):
             return self._blank_line(y) if not view else Strip.blank(painter.width, self.rich_style)
-        row = view[at]
-        marks = self._rows.marks
+        return self._row_line(at)
+
+    def repaint_rows(self) -> None:
+        """Paint the visible rows whose texts have changed with the clock, and nothing else."""
+        top = self.scroll_offset.y
+        visible = range(top, min(top + self.page, self.shown))
+        before = [self._row_line(at) for at in visible]
+        self._lines.clear()
+        width = self.size.width
+        for y, (at, old) in enumerate(zip(visible, before, strict=True), 1):
+            if self._row_line(at) != old:
+                self.refresh(Region(0, y, width, 1))
+
+    def _row_line(self, at: int) -> Strip:
+        painter, row, marks = self.painter, self._rows.view[at], self._rows.marks
         state = RowState(
             cursor=at == self._cursor,
             marked=bool(marks) and self.resource.key(row) in marks,
