@@ -31,7 +31,7 @@ from mailtui.widgets.topline import TopFacts, TopLine
 if TYPE_CHECKING:
     from mailtui.collectors.platform import Platform
     from mailtui.collectors.state import Key
-    from mailtui.config.settings import Settings
+    from mailtui.config.settings import Settings, Ui
     from mailtui.model.problem import Problem
 
 log = logging.getLogger("mailtui.app")
@@ -161,9 +161,22 @@ class ConsoleApp(App[int]):
     def _loaded(self, settings: Settings, platform: Platform) -> None:
         self._started()
         self.settings = settings
-        self.glyphs = for_terminal(settings.ui.ascii)
+        self._use(settings.ui)
         self.attach(platform)
         platform.start()
+
+    def _use(self, ui: Ui) -> None:
+        """The configured colours and signs; the first paint could not wait for them."""
+        if ui.theme in self.available_themes:
+            self.theme = ui.theme
+        else:
+            self.notify(
+                f"ui.theme: there is no theme {ui.theme!r}; :theme and Tab show them", markup=False
+            )
+        self.glyphs = for_terminal(ui.ascii)
+        for view in self._views.values():
+            if view.is_mounted:
+                view.use_glyphs(self.glyphs)
 
     def attach(self, platform: Platform) -> None:
         """Show this platform from now on."""

@@ -111,7 +111,6 @@ class Ui(Strict):
     theme: str = "mailtui"
     ascii: bool | None = None
     """Plain ASCII glyphs; default: where the terminal is `linux`."""
-    mouse: bool = True
 
 
 class Settings(Strict):

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
+from textual.widget import Widget
 
 from mailtui.model.where import WhereError, compile_where
 from mailtui.model.where_complete import complete_where
 from mailtui.screens import ORDER
 from mailtui.widgets import table_messages
 from mailtui.widgets.footline import FootKey, FootLine
+from mailtui.widgets.glyphs import Glyphs
 from mailtui.widgets.panel import TablePanel
 from mailtui.widgets.prompt import Prompt
 from mailtui.widgets.table import RowTable
@@ -80,10 +82,16 @@ class ConsoleScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Glyphs of this terminal."""
-        glyphs = self.console_app.glyphs
-        for panel in self.query(TablePanel):
-            panel.caption.glyphs = glyphs
-            panel.table.ascii_only = glyphs.ascii
+        self.use_glyphs(self.console_app.glyphs)
+
+    def use_glyphs(self, glyphs: Glyphs) -> None:
+        """Paint with these signs from now on."""
+        for widget in self.query(Widget):
+            if hasattr(widget, "glyphs"):
+                widget.glyphs = glyphs
+                widget.refresh()
+            if isinstance(widget, RowTable):
+                widget.ascii_only = glyphs.ascii
 
     def on_screen_resume(self) -> None:
         """In view again: show what came meanwhile."""
