@@ -77,6 +77,9 @@ class ConsoleApp(App[int]):
     def __init__(
         self, loading: Loading | None, *, start: str = "overview", where: str = ""
     ) -> None:
+        if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+            # Rich takes these for 80x25 whatever they are, and Textual would lay out without end
+            os.environ["TERM"] = "vt100"
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
@@ -212,7 +215,7 @@ class ConsoleApp(App[int]):
     async def on_unmount(self) -> None:
         """Stop reading; what hangs is left behind."""
         if self.platform is not None:
-            await self.platform.stop(patience=0.1)
+            await self.platform.stop(patience=0.05)
 
     def _handle_exception(self, error: Exception) -> None:
         """What breaks while the console ends anyway changes neither its words nor its code."""

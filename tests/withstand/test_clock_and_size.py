@@ -87,7 +87,7 @@ async def test_resize(name: str) -> None:
             await sizes()
             await pilot.press("escape", "escape")
             await pilot.pause()
-            if app.view is None or app.view.NAME != name:
+            if app.view is None or name != app.view.NAME:
                 app.go_to(name)
                 await pilot.pause()
         if name == "audit":

@@ -193,6 +193,7 @@ ENVIRONMENTS = [
     {"NO_COLOR": "1"},
     {"TERM": "linux"},
     {"TERM": "dumb"},
+    {"TERM": "unknown"},
     {"TERM": "screen-256color"},
     {"TERM": "nonsense"},
     {"LANG": "C"},
