@@ -55,6 +55,12 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, **options)
         self._file: Any = _Screen(self._file)
 
+    def disable_input(self) -> None:
+        """At the end nobody waits for the reader's two `select` calls: they take 0.2 s."""
+        if self._app.return_code is not None:
+            self._key_thread = None
+        super().disable_input()
+
     def _run_input_thread(self) -> None:
         try:
             self.run_input_thread()
