@@ -142,7 +142,7 @@ RESOURCE: Resource[HostRow] = Resource(
             _disk,
             _disk_text,
             width=16,
-            flex=1,
+            flex=4,
             level=_disk_level,
             truncate="middle",
         ),

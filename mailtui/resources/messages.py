@@ -88,6 +88,7 @@ RESOURCE: Resource[Message] = Resource(
     ),
     key=lambda m: m.key,
     empty="no message is queued",
+    sort="-age",
     tick=5.0,
 )
 

@@ -7,6 +7,7 @@ and stands still, so two recordings differ only where the world or a collector c
 from __future__ import annotations
 
 import asyncio
+import lzma
 import random
 import tempfile
 from pathlib import Path
@@ -14,10 +15,12 @@ from pathlib import Path
 import msgspec
 
 from mailtui.collectors import recording
+from mailtui.collectors.audit_search import AuditSearch
 from mailtui.collectors.platform import Platform as ConsolePlatform
 from mailtui.collectors.state import State
 from mailtui.config.load import load
 from mailtui.model import clock
+from mailtui.model.audit import Histogram
 from mailtui.model.mail import QueueListing
 from mailtui.model.reading import Fault
 from mailtui.sandbox.platform import Platform
@@ -26,14 +29,12 @@ from mailtui.sandbox.world import World
 DATA = Path(__file__).parent / "data"
 TIME = 1_795_528_800.0  # 2026-11-24 14:00:00 UTC
 SCENARIOS = {"quiet": "quiet", "incident": "destination-deferred"}
-KEPT_MESSAGES = 150
-"""Messages kept of one host: enough for every screen, small enough for a repository."""
 AFTER = 12.0
 """Seconds between the reads and the moment that the screens show."""
 
 
-async def read(scenario: str) -> State:
-    """One read of every source of a frozen world."""
+async def read(scenario: str) -> tuple[State, Histogram]:
+    """One read of every source of a frozen world, and the audit trail's last quarter of an hour."""
     world = World(seed=1, scenario=scenario, now=TIME, frozen=True)
     clock.set_clock(lambda: TIME)
     with tempfile.TemporaryDirectory() as folder:
@@ -43,26 +44,23 @@ async def read(scenario: str) -> State:
         try:
             await console.read_all()
             await console.read_all()
+            search = AuditSearch.of(console)
+            assert search is not None
+            events = await search.histogram("", TIME - 900, TIME, 120)
         finally:
             await console.stop()
             await sandbox.stop()
-    return console.state
+    return console.state, events
 
 
-def cut(state: State) -> State:
-    """The same with fewer messages, steady durations and no port numbers."""
+def steady(state: State) -> State:
+    """The same with durations and ages that do not depend on the machine."""
     result = State()
-    steady = random.Random(1)
+    dice = random.Random(1)
     for reading in state.all():
-        value = reading.value
-        if isinstance(value, QueueListing):
-            kept = [m for m in value.messages if m.queue_name != "deferred"]
-            deferred = [m for m in value.messages if m.queue_name == "deferred"]
-            kept += deferred[:: max(1, -(-len(deferred) // KEPT_MESSAGES))]
-            value = msgspec.structs.replace(value, messages=tuple(kept))
-        took = round(steady.uniform(0.005, 0.2), 3)
-        read_at = TIME - round(steady.uniform(0, 8), 1) if reading.read_at else 0.0
-        result.put(msgspec.structs.replace(reading, value=value, took=took, read_at=read_at, seq=1))
+        took = round(dice.uniform(0.005, 0.2), 3)
+        read_at = TIME - round(dice.uniform(0, 8), 1) if reading.read_at else 0.0
+        result.put(msgspec.structs.replace(reading, took=took, read_at=read_at, seq=1))
     return result
 
 
@@ -141,14 +139,18 @@ def empty(state: State) -> State:
 
 def main() -> None:
     """Write every recording."""
-    states = {name: cut(asyncio.run(read(scenario))) for name, scenario in SCENARIOS.items()}
+    found = {name: asyncio.run(read(scenario)) for name, scenario in SCENARIOS.items()}
+    states = {name: steady(state) for name, (state, _) in found.items()}
     states["stale"] = stale(states["incident"])
     states["empty"] = empty(states["quiet"])
+    histograms = {name: events for name, (_, events) in found.items()}
     DATA.mkdir(exist_ok=True)
     for name, state in states.items():
         data = recording.dump(state, TIME + (0 if name == "stale" else AFTER))
-        (DATA / f"{name}.json").write_bytes(data)
-        print(f"{name}: {len(data):,} bytes, {len(state.all())} readings")
+        packed = lzma.compress(data, preset=9)
+        (DATA / f"{name}.json.xz").write_bytes(packed)
+        print(f"{name}: {len(data):,} bytes, {len(packed):,} packed, {len(state.all())} readings")
+    (DATA / "histograms.json").write_bytes(msgspec.json.format(msgspec.json.encode(histograms)))
 
 
 if __name__ == "__main__":

@@ -2,27 +2,69 @@
 
 from __future__ import annotations
 
+import lzma
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mailtui.app import ConsoleApp
 from mailtui.collectors import recording
+from mailtui.collectors.audit_tail import AuditTailCollector
 from mailtui.collectors.state import State
 from mailtui.config.settings import Context, Host, Settings
+from mailtui.connections.errors import SourceError
 from mailtui.loading import Loading
 from mailtui.model import clock
+from mailtui.model.audit import AuditPage, AuditTail, Histogram
 
 DATA = Path(__file__).parent / "data"
+
+
+class StillSearch:
+    """Answers as the sandbox did when the readings were recorded."""
+
+    def __init__(self, name: str, state: State) -> None:
+        self._tail = state.value("audit", AuditTail) or AuditTail()
+        self._fault = state.get("audit").fault
+        recorded = msgspec.json.decode(
+            (DATA / "histograms.json").read_bytes(), type=dict[str, Histogram]
+        )
+        self._histogram = recorded.get(name, Histogram(interval=7.5))
+
+    async def search(self, *args: Any, limit: int = 500, **options: Any) -> AuditPage:
+        """The recorded events, the newest first."""
+        self._check()
+        events = self._tail.events[::-1][:limit]
+        return AuditPage(events, total=self._histogram.total)
+
+    async def histogram(self, *args: Any) -> Histogram:
+        """The recorded one."""
+        self._check()
+        return self._histogram
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise SourceError(self._fault.kind, self._fault.message, self._fault.hint)
+
+
+@dataclass
+class StillTail:
+    """What has the search."""
+
+    search: StillSearch
 
 
 class StillPlatform:
     """What the console needs of a platform, with nothing behind it."""
 
-    def __init__(self, state: State, context: Context) -> None:
+    def __init__(self, state: State, context: Context, search: StillSearch) -> None:
         self.name = "demo"
         self.state = state
         self.context = context
         self.collectors: list[Any] = []
+        self.search = search
 
     def look_at(self, sources: object) -> None:
         """Nothing is polled."""
@@ -30,8 +72,9 @@ class StillPlatform:
     def read_now(self, sources: object = ()) -> None:
         """Nothing is polled."""
 
-    def find(self, kind: type[Any], where: object = None) -> None:
-        """Nothing can be asked."""
+    def find(self, kind: type[Any], where: object = None) -> StillTail | None:
+        """Nothing can be asked but the audit trail."""
+        return StillTail(self.search) if kind is AuditTailCollector else None
 
     async def stop(self, patience: float = 0.0) -> None:
         """Nothing runs."""
@@ -41,7 +84,7 @@ class StillApp(ConsoleApp):
     """Opens on a recording, at a screen."""
 
     def __init__(self, name: str, screen: str, where: str = "") -> None:
-        state, time = recording.load((DATA / f"{name}.json").read_bytes())
+        state, time = recording.load(lzma.decompress((DATA / f"{name}.json.xz").read_bytes()))
         clock.set_clock(lambda: time)
         hosts = dict.fromkeys(r.target for r in state.of("hosts"))
         context = Context.model_validate(
@@ -63,7 +106,7 @@ class StillApp(ConsoleApp):
 
         super().__init__(Loading("recording", load, simulation=True), start=screen, where=where)
         self.user_name = "alice"
-        self._still = StillPlatform(state, context)
+        self._still = StillPlatform(state, context, StillSearch(name, state))
 
     def begin(self) -> None:
         """Show the recording instead of connecting."""
