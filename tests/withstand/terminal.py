@@ -148,10 +148,14 @@ class Terminal:
             with suppress(OSError):
                 os.close(descriptor)
 
-    def hang_up(self) -> None:
-        """Close the terminal, as a lost connection does."""
+    def stop_reading(self) -> None:
+        """Let what is written stay where it is."""
         self._hung_up = True
         self._reader.join(5)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does."""
+        self.stop_reading()
         os.close(self._slave)
         os.close(self.master)
 

@@ -243,3 +243,14 @@ def test_no_terminal(sandbox: SandboxThread, home: Path) -> None:
         assert opened.is_restored() == []
     finally:
         opened.close()
+
+
+def test_stuck_terminal(terminal: Terminal) -> None:
+    """Nobody reads what is written (a frozen connection): a signal ends the console even so."""
+    terminal.shows(STARTED)
+    terminal.stop_reading()
+    for size in range(40):  # more than a pty and Textual's queue hold
+        terminal.resize(150 + size, 50)
+        time.sleep(0.05)
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.process.wait(20) == 143
