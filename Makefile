@@ -34,6 +34,16 @@ lock:            ## resolve the dependencies again (needs uv)
 clean:           ## remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
+.PHONY: lab lab-down lab-test
+lab: $(STAMP)    ## bring the lab up: a platform of real daemons on this machine (root)
+	@lab/lab up
+
+lab-test: lab    ## the lab's own tests, then the contract tests on the lab
+	MAILTUI_LAB=lab/config.yaml $(BIN)/pytest -m lab tests/lab tests/contract $(ARGS)
+
+lab-down: $(STAMP) ## take the lab down
+	@lab/lab down
+
 $(STAMP): requirements.lock pyproject.toml tools/venv.sh
 	@tools/venv.sh $(PYTHON) $(VENV)
 	@touch $@

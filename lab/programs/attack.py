@@ -10,7 +10,9 @@ for number in range(int(count)):
     try:
         with smtplib.SMTP(server, 587, source_address=(source, 0), timeout=5) as smtp:
             smtp.starttls(context=TLS)
-            smtp.login(user, f"wrong{number}")
+            smtp.ehlo()
+            smtp.user, smtp.password = user, f"wrong{number}"
+            smtp.auth("PLAIN", smtp.auth_plain)  # login() would try every mechanism
     except smtplib.SMTPAuthenticationError:
         print("refused")
     except OSError as error:

@@ -44,13 +44,13 @@ def message(sender, recipient, size, now):
     ]
     lines = [b"From: " + sender, b"To: " + recipient, b"Subject: clone", b"", b"x" * size]
     content = b"".join(record(b"N", line) for line in lines)
-    content_size = sum(len(line) + 2 for line in lines)
     head = b"".join(envelope)
-    # "C" record: content size, offset of content, recipients, qmgr flags, content length, SMTPUTF8
+    # size of the content's records and their offset, recipients, qmgr flags, content length,
+    # SMTPUTF8 (REC_TYPE_SIZE_FORMAT in postfix/src/global/rec_type.h)
     fields = b"%15d %15d %15d %15d %15d %15d"
     blank = record(b"C", fields % (0, 0, 0, 0, 0, 0))
     offset = len(blank) + len(head) + len(record(b"M", b""))
-    first = record(b"C", fields % (content_size, offset, 1, 0, content_size, 0))
+    first = record(b"C", fields % (len(content), offset, 1, 0, len(content), 0))
     tail = record(b"X", b"") + record(b"E", b"")
     return first + head + record(b"M", b"") + content + tail
 

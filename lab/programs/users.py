@@ -21,6 +21,7 @@ TO = [
     *(("greylist.example.net", 2), ("full.example.com", 1), ("unknown.example.net", 2)),
     ("refused.example.net", 1),
 ]
+BACKLOG = 250
 TLS = ssl.create_default_context(cafile="/etc/ssl/lab/ca.crt")
 USERS = [f"203.0.113.{n}" for n in range(50, 60)]
 """Addresses that people log in from; attackers have lower ones."""
@@ -58,6 +59,17 @@ def send(number):
             smtp.send_message(message)
 
 
+def receive(number):
+    """One message from outside to a user."""
+    message = email.message.EmailMessage()
+    message["From"], message["To"] = f"person{number % 500}@ok.example.net", ACCOUNTS[0][0]
+    message["Subject"], message["Date"] = "Anfrage", email.utils.formatdate()
+    message.set_content("text " * random.randrange(10, 400))
+    server = random.choice(FACTS["servers"])
+    with smtplib.SMTP(server, 25, source_address=("203.0.113.49", 0), timeout=10) as smtp:
+        smtp.send_message(message, to_addrs=[random.choice(ACCOUNTS)[0]])
+
+
 def read(wrong):
     """One look into a mailbox; the oldest messages are removed beyond fifty."""
     user, password = random.choice(ACCOUNTS)
@@ -70,21 +82,34 @@ def read(wrong):
 
 
 def main():
-    """For ever; whatever fails is said and passed over."""
+    """First what lay waiting, at once; then at the rate, for ever. What fails is said."""
     number = 0
     due = time.monotonic()
     while True:
-        actions = [lambda: send(number)]
+        actions = [lambda: receive(number) if number % 4 == 3 else send(number)]
         if number % 3 == 0:
             actions.append(lambda: read(wrong=number % 12 == 0))
         for action in actions:
             try:
                 action()
-            except (OSError, smtplib.SMTPException, imaplib.IMAP4.error) as error:
+            except (OSError, smtplib.SMTPException) as error:
                 print(repr(error)[:200], flush=True)
+                time.sleep(0.5)
+            except imaplib.IMAP4.error:
+                pass
         number += 1
+        if number == BACKLOG:
+            pathlib.Path("/opt/lab/begun").touch()
         due = max(due + 60 / max(rate(), 0.1), time.monotonic() - 5)
-        time.sleep(max(0.0, min(due - time.monotonic(), 60)))
+        if number >= BACKLOG:
+            wait(due)
+
+
+def wait(due):
+    """Until then, or until the rate changes."""
+    before = rate()
+    while (left := due - time.monotonic()) > 0 and rate() == before:
+        time.sleep(min(left, 1))
 
 
 main()

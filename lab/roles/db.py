@@ -59,6 +59,8 @@ def configure(host: Host) -> None:
             "pg_hba": [
                 "local all all trust",
                 "host all all 127.0.0.1/32 trust",
+                # Patroni asks a replica for its timeline this way; refused, its metrics are broken
+                "host replication replicator 127.0.0.1/32 trust",
                 f"host replication replicator {plan.network} scram-sha-256",
                 f"host all postgres {plan.network} scram-sha-256",
                 f"host mail {READER} {plan.network} scram-sha-256",

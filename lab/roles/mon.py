@@ -32,7 +32,7 @@ def _rule(name: str, expr: str, hold: str, severity: str, summary: str) -> dict[
     }
 
 
-_DOWN = 'node_systemd_unit_state{name="%s",state="active"} == 0'
+_DOWN = 'node_systemd_unit_state{instance=~"mx.*",name="%s",state="active"} == 0'
 RULES = [
     _rule(
         "MailQueueDeferredHigh",

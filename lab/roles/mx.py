@@ -35,14 +35,13 @@ smtpd_milters = inet:127.0.0.1:7357
 milter_default_action = tempfail
 anvil_status_update_time = 86400s
 """
+# Debian's own lines have syslog_name=postfix/submission: the exporter would not count such sessions
 _MASTER = """\
 submission inet n - y - - smtpd
-  -o syslog_name=postfix/submission
   -o smtpd_tls_security_level=encrypt
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_client_restrictions=permit_sasl_authenticated,reject
 submissions inet n - y - - smtpd
-  -o syslog_name=postfix/submissions
   -o smtpd_tls_wrappermode=yes
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_client_restrictions=permit_sasl_authenticated,reject
@@ -100,7 +99,7 @@ def configure(host: Host) -> None:
 
 def _postfix(host: Host) -> None:
     # both kinds of queue ID occur in the field
-    long = "yes" if host is host.plan.having("mx")[0] or host.name.endswith("1") else "no"
+    long = "yes" if host.own == host.plan.having("mx")[0] else "no"
     main = _MAIN.format(fqdn=host.fqdn, domain=host.plan.domain, long=long)
     host.write("/etc/postfix/main.cf", main)
     if not (host.root / "etc/postfix/master.cf").exists():

@@ -10,6 +10,7 @@ _KEYWORD = {"type": "keyword"}
 TEMPLATE = {
     "index_patterns": ["audit-*"],
     "template": {
+        "settings": {"number_of_replicas": 0, "refresh_interval": "1s"},
         "mappings": {
             "properties": {
                 "@timestamp": {"type": "date"},

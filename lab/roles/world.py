@@ -28,9 +28,18 @@ def configure(host: Host) -> None:
     for name in ("destinations", "users", "attack"):
         host.write(f"/opt/lab/{name}.py", (PROGRAMS / f"{name}.py").read_text())
     host.service("destinations", "/usr/bin/python3 /opt/lab/destinations.py")
-    host.service("users", "/usr/bin/python3 /opt/lab/users.py")
+    # before the mail hosts answer, every message would be a failure
+    waiting = " && ".join(
+        f"until (exec 3<>/dev/tcp/{one.name}/587) 2>/dev/null; do sleep 0.3; done"
+        for one in plan.having("submission")
+    )
+    host.service(
+        "users",
+        "/usr/bin/python3 -u /opt/lab/users.py",
+        f"ExecStartPre=/bin/bash -c '{waiting}'\nTimeoutStartSec=120",
+    )
 
 
 def started(host: Host) -> None:
-    """The destinations listen."""
-    host.wait_port(22)
+    """The users have sent what lay waiting: queues, mailboxes and the audit trail are not empty."""
+    host.wait_for("test -e /opt/lab/begun", 120)

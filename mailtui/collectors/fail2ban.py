@@ -153,6 +153,13 @@ class Fail2banCollector:
             )
         if "Permission denied to socket" in words or "must be root" in words:
             raise SourceError("auth", f"{self.target}: fail2ban-client needs root", _SUDOERS)
+        if words.startswith("sudo:") and not self._expected and not answer.missing:
+            # sudo refuses a program that is not there as it refuses one that is not allowed
+            raise ToolMissing(
+                "fail2ban-client",
+                self.target,
+                f"no fail2ban-client on {self.target} that sudo lets us run",
+            )
         if answer.status and words and not answer.missing and not words.startswith("sudo:"):
             raise SourceError("server", f"{self.target}: fail2ban: {words}")
         return answer.check()

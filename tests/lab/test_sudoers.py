@@ -1,0 +1,108 @@
+"""deploy/sudoers: enough for the console (the contract tests pass with it), and not more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mailtui.config.load import load
+from tests.lab.conftest import on
+
+
+def as_mailtui(host: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line there by ssh, as the console would."""
+    _, context = load(Path(os.environ["MAILTUI_LAB"])).choose()
+    return subprocess.run(
+        [
+            *("ssh", "-F", "none", "-o", "BatchMode=yes", "-i", "/run/mailtui-lab/id_ed25519"),
+            *("-o", "UserKnownHostsFile=/run/mailtui-lab/known_hosts"),
+            *("-o", "IdentitiesOnly=yes", f"mailtui@{context.hosts[host].address}", command),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fail2ban-client version",
+        "fail2ban-client status",
+        "fail2ban-client status postfix-sasl",
+        "fail2ban-client get postfix-sasl bantime",
+        "fail2ban-client get postfix-sasl findtime",
+        "fail2ban-client get postfix-sasl maxretry",
+        "fail2ban-client get postfix-sasl banip --with-time",
+        "postqueue -j",
+    ],
+)
+def test_what_the_console_runs_is_allowed(command: str) -> None:
+    done = as_mailtui("mx1", f"sudo -n -- {command}")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("flags", ["-qe", "-qeh"])
+def test_a_message_can_be_looked_at(flags: str) -> None:
+    queue_id = on("mx1", "postqueue -j | jq -r .queue_id | head -n 1").strip()
+    done = as_mailtui("mx1", f"sudo -n -- postcat {flags} {queue_id}")
+    assert "ENVELOPE RECORDS" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "true",
+        "/bin/sh",
+        "cat /etc/shadow",
+        "systemctl stop postfix",
+        "postsuper -d ALL",
+        "postsuper -h ALL",
+        "postqueue -f",
+        "postqueue -i 4bXk2Q7zWnz1Kp",
+        "postqueue",
+        "postqueue -j -c /tmp",
+        "postcat /etc/shadow",
+        "postcat -q 4bXk2Q7zWnz1Kp",
+        "postcat -qeh",
+        "postcat -qeh ../../../../etc/shadow",
+        "postcat -qeh 4bXk2Q7zWnz1Kp /etc/shadow",
+        "postcat -qebh 4bXk2Q7zWnz1Kp",
+        "postcat -c /tmp -qeh 4bXk2Q7zWnz1Kp",
+        "fail2ban-client",
+        "fail2ban-client stop",
+        "fail2ban-client unban --all",
+        "fail2ban-client set postfix-sasl banip 192.0.2.1",
+        "fail2ban-client set postfix-sasl unbanip 192.0.2.1",
+        "fail2ban-client get postfix-sasl banip",
+        "fail2ban-client get postfix-sasl logpath",
+        "fail2ban-client get postfix-sasl bantime extra",
+        "fail2ban-client -c /tmp status",
+        "fail2ban-client -s /tmp/socket status",
+        "fail2ban-client status -c",
+        "fail2ban-client status postfix-sasl stop",
+        "'fail2ban-client' 'status\nstop'",
+        "fail2ban-client 'status postfix-sasl' stop",
+        "-u postfix postqueue -j",
+        "-s",
+        "-e /etc/passwd",
+    ],
+)
+def test_nothing_else_is(command: str) -> None:
+    done = as_mailtui("mx1", f"sudo -n {command}")
+    assert done.returncode != 0
+    assert "password is required" in done.stderr or "not allowed" in done.stderr, done.stderr
+
+
+def test_it_gives_nothing_beyond_its_own_lines() -> None:
+    listed = as_mailtui("mx1", "sudo -n -l").stdout.partition("may run the following")[2]
+    rules = [line for line in listed.splitlines() if line.strip().startswith("(")]
+    assert len(rules) == 1
+    assert rules[0].split() == ["(root)", "NOPASSWD:", *rules[0].split()[2:]]
+    for command in rules[0].split("NOPASSWD: ")[1].split(", "):
+        assert command.split()[0].rpartition("/")[2] in ("fail2ban-client", "postqueue", "postcat")
