@@ -19,6 +19,10 @@ GROWTH_SPAN = 20 * 60.0
 """Seconds over which the growth of the deferred queue is told."""
 
 
+_oldest_held: dict[str, tuple[QueueListing, Message | None]] = {}
+"""Host → its last listing and the oldest deferred message of it."""
+
+
 class Tile(msgspec.Struct, frozen=True):
     """One figure."""
 
@@ -109,14 +113,22 @@ def _growth(trend: Trend | None, now_value: float | None) -> float | None:
     return now_value - then
 
 
+def _oldest_of(host: str, listing: QueueListing) -> Message | None:
+    """The oldest deferred message of a host, looked for once per listing."""
+    held = _oldest_held.get(host)
+    if held is None or held[0] is not listing:
+        deferred = (m for m in listing.messages if m.queue_name == "deferred")
+        oldest = min(deferred, key=lambda m: m.arrival_time, default=None)
+        held = _oldest_held[host] = listing, oldest
+    return held[1]
+
+
 def _oldest(state: State, now: float) -> Tile:
     oldest: Message | None = None
-    for _, listing in state.values("postfix", QueueListing):
-        for message in listing.messages:
-            if message.queue_name == "deferred" and (
-                oldest is None or message.arrival_time < oldest.arrival_time
-            ):
-                oldest = message
+    for host, listing in state.values("postfix", QueueListing):
+        found = _oldest_of(host, listing)
+        if found is not None and (oldest is None or found.arrival_time < oldest.arrival_time):
+            oldest = found
     if oldest is None:
         known = any(True for _ in state.values("postfix", QueueListing))
         return Tile("oldest", "-" if known else "?", note="no message is deferred" if known else "")
