@@ -38,6 +38,7 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 def plant(world: World) -> None:
     """Put every text everywhere."""
+    plant_audit(world)
     now = int(world.now)
     spool = world.mail.spools["mx1"]
     jails = world.bans.hosts["mx1"].jails
@@ -52,22 +53,6 @@ def plant(world: World) -> None:
             recipients=[Recipient(f"{text}@example.net", f"host said: 421 {text}")],
             tenant="acme",
             subject=text,
-        )
-        world.audit.append(
-            AuditEvent(
-                millis=int(time.time() * 1000),
-                id=f"hostile-{n}-{text!r}",
-                action=text,
-                outcome="failure",
-                category="authentication",
-                user=text,
-                source_ip="192.0.2.1",
-                host=text,
-                service=text,
-                tenant=text,
-                message=text,
-                extra=(("labels.note", text),),
-            )
         )
         if text.strip() and "\n" not in text:
             template = next(iter(world.broker.queues.values()))
@@ -91,6 +76,27 @@ def plant(world: World) -> None:
         tenant="acme",
         subject="\x1b]52;c;AAAA\x07",
     )
+
+
+def plant_audit(world: World) -> None:
+    """Events of this moment; the tail begins with the newest 500 only."""
+    for n, text in enumerate(TEXTS):
+        world.audit.append(
+            AuditEvent(
+                millis=int(time.time() * 1000),
+                id=f"hostile-{time.time()}-{n}-{text!r}",
+                action=text,
+                outcome="failure",
+                category="authentication",
+                user=text,
+                source_ip="192.0.2.1",
+                host=text,
+                service=text,
+                tenant=text,
+                message=text,
+                extra=(("labels.note", text),),
+            )
+        )
 
 
 def _by_pair(world: World) -> bool:

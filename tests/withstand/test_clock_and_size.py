@@ -62,8 +62,8 @@ async def test_resize(name: str) -> None:
         await pilot.pause()
         before = screen_text(app)
 
-        async def sizes() -> None:
-            for size in ((40, 10), (100, 30), (1, 1), (300, 100), (20, 3), (2, 50), (100, 30)):
+        async def sizes(*more: tuple[int, int]) -> None:
+            for size in ((40, 10), (1, 1), *more, (100, 30)):
                 await pilot.resize_terminal(*size)
                 await pilot.pause()
                 lines = screen_text(app).splitlines()
@@ -71,7 +71,7 @@ async def test_resize(name: str) -> None:
                 app._tick()
                 await pilot.pause()
 
-        await sizes()
+        await sizes((300, 100), (20, 3), (2, 50))
         assert screen_text(app).splitlines()[0] == before.splitlines()[0]
         assert len(screen_text(app)) == len(before)
         for keys in (
