@@ -100,11 +100,12 @@ async def test_details(sandbox: SandboxThread) -> None:
         events = [e for e in tail.events if "hostile" in e.id]
         assert len(hostile) >= 19 and len(events) >= 19
         assert max(m.recipient_count for m in hostile) == 16_000
-        for detail in [*map(MessageDetail, hostile), *map(EventDetail, events)]:
+        for detail in [*map(MessageDetail, hostile[-20:]), *map(EventDetail, events[-19:])]:
             await app.push_screen(detail)
             await pilot.pause()
             assert not FORBIDDEN.search(screen_text(app).replace("\n", ""))
-            await pilot.click(offset=(30, 12))
+            if "click" in screen_text(app):
+                await pilot.click(offset=(30, 12))
             await pilot.press("escape")
             await pilot.pause()
         assert app.is_running and not app._exit
