@@ -95,11 +95,13 @@ class Listing:
         """One record for each line, None for a line that is none."""
         self.changed += len(lines)
         whole = b"\n".join(lines)
-        if _is_plain(whole) and all(lines):
+        if _is_plain(whole):
             try:
-                return list(map(self._message, _decode_lines(whole)))
+                found = _decode_lines(whole)
             except msgspec.DecodeError:
-                pass  # one of them is malformed: line by line then
+                found = []  # one of them is malformed
+            if len(found) == len(lines):  # blank lines are passed over there
+                return list(map(self._message, found))
         return list(map(self._parsed_one, lines))
 
     def _parsed_one(self, line: bytes) -> Message | None:

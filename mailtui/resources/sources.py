@@ -30,9 +30,7 @@ RESOURCE: Resource[AnyReading] = Resource(
     name="sources",
     title="sources",
     columns=(
-        Column(
-            "status", "status", lambda r: r.status, width=8, level=lambda r: _LEVELS[r.status]
-        ),
+        Column("status", "status", lambda r: r.status, width=8, level=lambda r: _LEVELS[r.status]),
         Column("source", "source", lambda r: r.source, width=14),
         Column("target", "host", lambda r: r.target, width=10),
         Column("age", "age", _age, lambda r: fmt.age(_age(r)), "right", 9),
@@ -58,9 +56,7 @@ RESOURCE: Resource[AnyReading] = Resource(
             "since",
             "failing since",
             lambda r: r.fault.since if r.fault is not None and not r.absent else None,
-            lambda r: (
-                fmt.clock_time(r.fault.since) if r.fault is not None and not r.absent else ""
-            ),
+            lambda r: fmt.clock_time(r.fault.since) if r.fault is not None and not r.absent else "",
             width=13,
             priority=1,
         ),
@@ -74,6 +70,4 @@ RESOURCE: Resource[AnyReading] = Resource(
 
 def rows(state: State) -> list[AnyReading]:
     """Every reading, those with an error first."""
-    return sorted(
-        state.all(), key=lambda r: (r.fault is None or r.absent, r.source, r.target)
-    )
+    return sorted(state.all(), key=lambda r: (r.fault is None or r.absent, r.source, r.target))
