@@ -109,10 +109,12 @@ class Terminal:
         begin = time.monotonic()
         code = self.process.wait(DEADLINE)
         took = time.monotonic() - begin
-        # what was written last is still in the pty
-        end = time.monotonic() + 5.0
-        seen = -1
-        while seen != len(self.output) and time.monotonic() < end:
+        # what was written last is still in the pty, and the reader may have to wait for its turn
+        end = time.monotonic() + 10.0
+        still, seen = 0, -1
+        while still < 6 and time.monotonic() < end:
+            pending = bool(select.select([self.master], [], [], 0)[0])
+            still = 0 if pending or seen != len(self.output) else still + 1
             seen = len(self.output)
             time.sleep(0.05)
         return code, took
