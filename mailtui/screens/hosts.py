@@ -31,7 +31,6 @@ class View(ListsScreen):
     )
     CSS = """
     View #host-detail { height: auto; max-height: 9; padding: 0 1; border-top: solid $panel; }
-    View.short #host-detail { display: none; }
     """
 
     def compose_below(self) -> ComposeResult:
@@ -41,6 +40,7 @@ class View(ListsScreen):
     def on_resize(self) -> None:
         """The detail needs room."""
         self.set_class(self.size.height < 20, "short")
+        self.call_after_refresh(self._show_detail)
 
     def data_changed(self) -> None:
         """Lists, then the detail."""
@@ -72,7 +72,7 @@ class View(ListsScreen):
             if platform is not None and key is not None
             else None
         )
-        detail.display = self.at == 0 and facts is not None
+        detail.display = self.at == 0 and facts is not None and not self.has_class("short")
         if facts is not None and key is not None:
             detail.update(_describe(key, facts))
 

@@ -96,7 +96,8 @@ class MessageDetail(ModalScreen[None]):
             if kept < message.recipient_count
             else ""
         )
-        text.append(f"\n{message.recipient_count:,} recipients{of}\n", style="bold")
+        noun = "recipient" if message.recipient_count == 1 else "recipients"
+        text.append(f"\n{message.recipient_count:,} {noun}{of}\n", style="bold")
         for recipient in message.recipients:
             text.append(f"  {recipient.address}\n")
             if recipient.delay_reason:

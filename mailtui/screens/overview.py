@@ -33,6 +33,8 @@ class View(ConsoleScreen):
     DEFAULT_CSS = """
     View #wrong { margin-top: 1; }
     View.short #wrong { margin-top: 0; }
+    View.tiny FlowBoard { max-height: 2; }
+    View.tiny #flow-heading, View.tiny #sentence, View.tiny SourceLine { display: none; }
     View #sentence { height: auto; max-height: 3; padding: 0 1; }
     """
 
@@ -62,6 +64,8 @@ class View(ConsoleScreen):
     def on_resize(self) -> None:
         """Save a line where there are few."""
         self.set_class(self.size.height < 30, "short")
+        # where there is hardly any room, it is for what is wrong
+        self.set_class(self.size.height < 16, "tiny")
         self.call_after_refresh(self._show_sentence)
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailtui.model import clock
+from mailtui.widgets import prompt
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +17,8 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("NO_COLOR", "TEXTUAL_THEME", "COLORTERM", "LANG", "LC_ALL", "LC_TIME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.setattr(prompt, "DEBOUNCE", 0.001)
+    monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

@@ -12,6 +12,7 @@ import msgspec
 from mailtui.app import ConsoleApp
 from mailtui.collectors import recording
 from mailtui.collectors.audit_tail import AuditTailCollector
+from mailtui.collectors.postfix import MessageText, PostfixCollector
 from mailtui.collectors.state import State
 from mailtui.config.settings import Context, Host, Settings
 from mailtui.connections.errors import SourceError
@@ -20,6 +21,17 @@ from mailtui.model import clock
 from mailtui.model.audit import AuditPage, AuditTail, Histogram
 
 DATA = Path(__file__).parent / "data"
+
+
+HEADERS = """\
+*** ENVELOPE RECORDS deferred/4/4jYkvz0mjgz14tY ***
+message_arrival_time: Tue Nov 24 13:38:01 2026
+sender: news@dept1.example.org
+*** MESSAGE CONTENTS ***
+From: \u201cDépartement 1\u201d <news@dept1.example.org>
+Subject: Нові правила [/markup] \ufffd]52;c;aGk=\ufffd
+Message-Id: <20261124133801.4jYkvz0mjgz14tY@mx1.example.org>
+"""
 
 
 class StillSearch:
@@ -56,6 +68,14 @@ class StillTail:
     search: StillSearch
 
 
+class StillPostfix:
+    """Has one message's headers."""
+
+    async def describe(self, queue_id: str) -> MessageText:
+        """The same for each."""
+        return MessageText("mx1", queue_id, HEADERS)
+
+
 class StillPlatform:
     """What the console needs of a platform, with nothing behind it."""
 
@@ -72,8 +92,10 @@ class StillPlatform:
     def read_now(self, sources: object = ()) -> None:
         """Nothing is polled."""
 
-    def find(self, kind: type[Any], where: object = None) -> StillTail | None:
-        """Nothing can be asked but the audit trail."""
+    def find(self, kind: type[Any], where: object = None) -> Any:
+        """Nothing can be asked but the audit trail and a message."""
+        if kind is PostfixCollector:
+            return StillPostfix()
         return StillTail(self.search) if kind is AuditTailCollector else None
 
     async def stop(self, patience: float = 0.0) -> None:
