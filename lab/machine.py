@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lab.plan import STATE, HostPlan, Plan
@@ -84,6 +85,10 @@ def remove_all(plan: Plan) -> None:
     prefix = f"{plan.name}-"
     _kill(prefix)
     for mount in sorted(_mounts(), reverse=True):
+        # systemd-nspawn's lock of a root file system, if that one was killed too
+        status = os.stat(mount)
+        lock = f"inode-{status.st_dev}:{status.st_ino}"
+        Path("/run/systemd/nspawn/locks", lock).unlink(missing_ok=True)
         run("umount", "-l", mount, check=False)
     for line in run("ip", "netns", "list").splitlines():
         if (name := line.split()[0]).startswith(prefix):
@@ -101,19 +106,25 @@ def remove_all(plan: Plan) -> None:
 
 
 def _kill(prefix: str) -> None:
-    until = time.monotonic() + 10
-    while (pids := set(_processes(prefix))) and time.monotonic() < until:
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.05)
+    """End all hosts: first what runs in them, so that systemd-nspawn clears up after itself."""
+    seen: set[int] = set()
+    for below, seconds in (("payload/**", 2.0), ("**", 8.0)):
+        until = time.monotonic() + seconds
+        while (pids := set(_processes(prefix, "**"))) and time.monotonic() < until:
+            seen |= pids
+            for pid in _processes(prefix, below):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+    # what is dead stays in the list of processes until its parent has looked
+    until = time.monotonic() + 3
+    while any(Path("/proc", str(pid)).exists() for pid in seen) and time.monotonic() < until:
+        time.sleep(0.02)
 
 
-def _processes(prefix: str) -> Iterator[int]:
+def _processes(prefix: str, below: str) -> Iterator[int]:
     for root in _cgroup_roots():
-        for procs in root.glob(f"{prefix}*/**/cgroup.procs"):
+        for procs in root.glob(f"{prefix}*/{below}/cgroup.procs"):
             try:
                 yield from map(int, procs.read_text().split())
             except OSError:  # it went meanwhile, or is of a kind that holds none

@@ -81,6 +81,13 @@ async def until(true: Callable[[], Any], seconds: float, every: float = 0.3) -> 
 
 
 @pytest.fixture
+def running() -> None:
+    """Without the lab every test would wait in vain: end the session."""
+    if "down" in lab("status").split():
+        pytest.exit("the lab is down", returncode=1)
+
+
+@pytest.fixture
 async def platform() -> AsyncIterator[Platform]:
     """The console's read side on the lab, polling as it does behind the screens."""
     found = Platform("lab", load(Path(os.environ["MAILTUI_LAB"])).choose()[1])

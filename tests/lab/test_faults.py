@@ -12,6 +12,8 @@ import pytest
 from mailtui.collectors.platform import Platform
 from tests.lab.conftest import chaos, mailtui, on, rows, until
 
+pytestmark = pytest.mark.usefixtures("running")
+
 
 def of_host(platform: Platform, host: str) -> list[Any]:
     return [r for r in platform.state.all() if r.target == host and not r.absent]

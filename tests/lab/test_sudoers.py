@@ -11,6 +11,8 @@ import pytest
 from mailtui.config.load import load
 from tests.lab.conftest import on
 
+pytestmark = pytest.mark.usefixtures("running")
+
 
 def as_mailtui(host: str, command: str) -> subprocess.CompletedProcess[str]:
     """Run a command line there by ssh, as the console would."""
