@@ -19,7 +19,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     package=python3-venv
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "installing $package"
-        apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends "$package" >/dev/null
+        apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package" >/dev/null
     elif ! command -v uv >/dev/null 2>&1; then
         echo "this Python has no ensurepip; ask root for: apt-get install $package" >&2
         echo "or install uv, which needs no root, and run make again" >&2
