@@ -45,16 +45,16 @@ class Poller:
         """Poll until cancelled. The first reads of many sources are spread by a little jitter."""
         await self._sleep(self._random.uniform(0, 0.05))
         while True:
-            if not self._paused:
+            if self._wake.is_set() or not self._paused:
                 await self.read_once()
-            await self._sleep(self._delay())
+            await self._sleep(self.delay())
 
     def read_now(self) -> None:
         """Read at once (after the read in progress, if there is one)."""
         self._wake.set()
 
     def pause(self, paused: bool) -> None:
-        """A paused poller reads only when asked to; when resumed it reads at once."""
+        """A paused poller reads only when asked to (`read_now`); when resumed it reads at once."""
         if self._paused and not paused:
             self._wake.set()
         self._paused = paused
@@ -109,9 +109,13 @@ class Poller:
 
     def _failed(self, held: AnyReading, error: SourceError, asked: float) -> AnyReading:
         self._failures += 1
-        since = held.fault.since if held.fault is not None else asked
+        # that a tool was absent is no fault, and no value to be stale
+        since = asked if held.fault is None or held.absent else held.fault.since
         fault = Fault(error.kind, error.message, error.hint, since, self._failures)
-        return msgspec.structs.replace(held, fault=fault, seq=self._seq, absent=False)
+        read_at = 0.0 if held.absent else held.read_at
+        return msgspec.structs.replace(
+            held, fault=fault, seq=self._seq, absent=False, read_at=read_at
+        )
 
     def _absent(self, error: ToolMissing, asked: float) -> AnyReading:
         return Reading(
@@ -124,7 +128,8 @@ class Poller:
             interval=self.collector.interval,
         )
 
-    def _delay(self) -> float:
+    def delay(self) -> float:
+        """Seconds until the next read: the interval, or longer after failures, with jitter."""
         interval = self.collector.interval
         held = self._state.get(self.collector.source, self.collector.target)
         if held.absent:
