@@ -5,6 +5,7 @@ Numbers are thin-grouped with commas (screens.md's `5,214`), whatever the locale
 
 from __future__ import annotations
 
+import math
 import time
 
 _UNITS = ("", "k", "M", "G", "T", "P")
@@ -46,6 +47,11 @@ def percent(ratio: float | None, digits: int = 0) -> str:
         return "?"
     scale = 10**digits
     return f"{int(ratio * 100 * scale + 1e-9) / scale:.{digits}f} %"
+
+
+def used(ratio: float | None) -> str:
+    """A used share as df(1) writes it: `94 %`, rounded up; unknown is `?`."""
+    return "?" if ratio is None else f"{math.ceil(ratio * 100 - 1e-9)} %"
 
 
 def age(seconds: float | None) -> str:

@@ -81,10 +81,10 @@ def _mount(about: _About, mount: Mount, settings: Settings) -> Iterator[Problem]
     if worst < settings.disk_warning:
         return
     if space >= inodes:
-        text = f"{mount.target} {fmt.percent(space)}, {fmt.size(mount.available)} free"
+        text = f"{mount.target} {fmt.used(space)}, {fmt.size(mount.available)} free"
     else:
         left = fmt.count(mount.inodes - mount.inodes_used)
-        text = f"{mount.target} {fmt.percent(inodes)} of its inodes, {left} free"
+        text = f"{mount.target} {fmt.used(inodes)} of its inodes, {left} free"
     yield about.problem(
         f"disk/{about.host}/{mount.target}",
         "critical" if worst >= settings.disk_critical else "warning",

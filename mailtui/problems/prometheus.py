@@ -119,7 +119,7 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
     elif _over(used, limits.disk_warning) or (left is not None and left <= limits.full_in_warning):
         severity = "warning"
     if severity is not None:
-        words = [f"{forecast.target} {fmt.percent(used)}"]
+        words = [f"{forecast.target} {fmt.used(used)}"]
         if left is not None and left <= 30 * 86400 and forecast.growth is not None:
             pace = fmt.size(forecast.growth * 3600)
             words.append(f"full in {fmt.age(left)} at +{pace}B/h (last {_span(forecast.base)})")
@@ -140,7 +140,7 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
         yield _problem(
             f"inodes/{forecast.host}/{forecast.target}",
             "critical" if _over(inodes, limits.disk_critical) else "warning",
-            f"{forecast.target} {fmt.percent(inodes)} of the inodes used",
+            f"{forecast.target} {fmt.used(inodes)} of the inodes used",
             screen="hosts",
             where=_place(forecast),
             read_at=read_at,

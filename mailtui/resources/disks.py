@@ -100,7 +100,7 @@ def _growth_text(disk: Disk) -> str:
 def _inodes_text(disk: Disk) -> str:
     if disk.mount is not None and not disk.mount.inodes:
         return "-"
-    return fmt.percent(disk.inodes_ratio)
+    return fmt.used(disk.inodes_ratio)
 
 
 RESOURCE: Resource[Disk] = Resource(
@@ -113,7 +113,7 @@ RESOURCE: Resource[Disk] = Resource(
             "used",
             "used",
             lambda d: d.used_ratio,
-            lambda d: fmt.percent(d.used_ratio),
+            lambda d: fmt.used(d.used_ratio),
             "right",
             6,
             level=level,

@@ -82,7 +82,7 @@ def _disk(row: HostRow) -> float | None:
 
 def _disk_text(row: HostRow) -> str:
     disk = _fullest(row)
-    return f"{fmt.percent(disk.used_ratio)} {disk.target}" if disk else "?"
+    return f"{fmt.used(disk.used_ratio)} {disk.target}" if disk else "?"
 
 
 def _disk_level(row: HostRow) -> Level:
@@ -151,7 +151,7 @@ RESOURCE: Resource[HostRow] = Resource(
             "memory",
             "memory",
             _memory,
-            lambda h: fmt.percent(_memory(h)),
+            lambda h: fmt.used(_memory(h)),
             "right",
             7,
             priority=3,

@@ -113,7 +113,7 @@ def _disks(facts: HostFacts) -> list[tuple[str, str]]:
     fullest = sorted(facts.mounts, key=lambda m: -(m.used_ratio or 0.0))
     return [
         (
-            f"{m.target} {fmt.percent(m.used_ratio)} of {fmt.size(m.size)}",
+            f"{m.target} {fmt.used(m.used_ratio)} of {fmt.size(m.size)}",
             "bold" if (m.used_ratio or 0) >= 0.85 else "",
         )
         for m in fullest[:6]
