@@ -19,7 +19,9 @@ _POSTFIX = "postfix@-.service"
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The parsers of all faults."""
 
-    def verb(name: str, run: Callable[[Plan, argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, run: Callable[[Plan, argparse.Namespace], int], words: str
+    ) -> argparse.ArgumentParser:
         parser = verbs.add_parser(name, help=words)
         parser.set_defaults(fault=run)
         return parser
@@ -123,7 +125,9 @@ def stop(plan: Plan, args: argparse.Namespace) -> int:
 
 def start(plan: Plan, args: argparse.Namespace) -> int:
     """systemctl start."""
-    _host(plan, args).run(f"systemctl reset-failed -- '{args.unit}'; systemctl start -- '{args.unit}'")
+    _host(plan, args).run(
+        f"systemctl reset-failed -- '{args.unit}'; systemctl start -- '{args.unit}'"
+    )
     return 0
 
 
@@ -196,5 +200,3 @@ def traffic(plan: Plan, args: argparse.Namespace) -> int:
 
 def _quoted(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
-
-

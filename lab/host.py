@@ -7,6 +7,7 @@ import shlex
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import machine
@@ -33,8 +34,8 @@ class Host:
     def lay(self, base: Path) -> None:
         """An overlay over `base`, all changes in a tmpfs of the host's size."""
         disk = self.directory / "disk"
-        for folder in (disk, self.root):
-            folder.mkdir(parents=True)
+        for place in (disk, self.root):
+            place.mkdir(parents=True)
         name = f"{self.plan.name}-{self.name}"
         machine.run("mount", "-t", "tmpfs", "-o", f"size={self.own.disk}", name, str(disk))
         for folder in ("upper", "work"):
@@ -94,6 +95,7 @@ class Host:
         name = f"{self.plan.name}-{self.name}"
         process = subprocess.Popen(
             [
+                *machine.in_cgroup(name),
                 *("systemd-nspawn", "-q", "-D", str(self.root), "--boot", f"--machine={name}"),
                 *(f"--hostname={self.name}", f"--network-namespace-path={network}"),
                 *("--keep-unit", "--register=no", "--capability=all", "--resolv-conf=off"),
@@ -103,7 +105,6 @@ class Host:
             stdout=(self.directory / "console").open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: machine.join_cgroup(name),
         )
         (self.directory / "nspawn.pid").write_text(str(process.pid))
 
@@ -151,8 +152,9 @@ class Host:
             every,
         )
 
-    def _wait(self, test: object, what: str, seconds: float, every: float = 0.2) -> None:
-        assert callable(test)
+    def _wait(
+        self, test: Callable[[], bool], what: str, seconds: float, every: float = 0.2
+    ) -> None:
         until = time.monotonic() + seconds
         while not test():
             if time.monotonic() > until:

@@ -50,9 +50,7 @@ def netns(plan: Plan, host: HostPlan) -> Path:
         lines += [f"addr add 203.0.113.{n}/32 dev eth0" for n in range(10, 60)]
     else:
         lines += [f"route add {network} dev eth0" for network in OUTSIDE]
-    subprocess.run(
-        ["ip", "-n", name, "-batch", "-"], input="\n".join(lines), text=True, check=True
-    )
+    subprocess.run(["ip", "-n", name, "-batch", "-"], input="\n".join(lines), text=True, check=True)
     return Path("/run/netns") / name
 
 
@@ -61,11 +59,13 @@ def link_name(plan: Plan, host: str) -> str:
     return f"{plan.name}-{host}"[:15]
 
 
-def join_cgroup(name: str) -> None:
-    """Move the calling process into a cgroup of its own, so that systemd finds a free one."""
-    for root in _cgroup_roots():
-        (root / name).mkdir(exist_ok=True)
-        (root / name / "cgroup.procs").write_text(str(os.getpid()))
+def in_cgroup(name: str) -> list[str]:
+    """What to put before a command line to run it in a cgroup of its own, as systemd needs it."""
+    folders = [root / name for root in _cgroup_roots()]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    joining = "".join(f"echo $$ > {folder}/cgroup.procs; " for folder in folders)
+    return ["/bin/sh", "-c", f'{joining}exec "$@"', "sh"]
 
 
 def cgroups_writable() -> bool:
@@ -86,7 +86,7 @@ def remove_all(plan: Plan) -> None:
     _kill(prefix)
     for mount in sorted(_mounts(), reverse=True):
         # systemd-nspawn's lock of a root file system, if that one was killed too
-        status = os.stat(mount)
+        status = Path(mount).stat()
         lock = f"inode-{status.st_dev}:{status.st_ino}"
         Path("/run/systemd/nspawn/locks", lock).unlink(missing_ok=True)
         run("umount", "-l", mount, check=False)

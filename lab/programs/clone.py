@@ -1,8 +1,9 @@
 """Clones a deferred message: `clone.py COUNT GROUPS-FILE`, on an mx whose Postfix is stopped.
 
 The file has a line DESTINATION=REASON for each group. A queue file is records of (type, length,
-data); a clone has another recipient. Its name is its inode number (postfix/src/global/mail_queue.h),
-its mtime the next retry, far enough away. Recipients are clone-N@DESTINATION.
+data); a clone has another recipient. Its name ends with its inode number
+(postfix/src/global/mail_queue.h), its mtime is the next retry, far enough away. Recipients are
+clone-N@DESTINATION.
 """
 
 import os
@@ -82,7 +83,6 @@ def main():
             log.mkdir(0o700)
             os.chown(log, owner.pw_uid, owner.pw_gid)
         log /= name
-        mta = reason.partition(" ")[0].replace("-", " ").split()[0]
         log.write_text(
             f"<{recipient.decode()}>: host {domain}[198.51.100.1] said: {reason}\n"
             f"recipient={recipient.decode()}\noffset=0\ndsn_orig_rcpt=rfc822;{recipient.decode()}\n"

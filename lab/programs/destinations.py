@@ -25,12 +25,12 @@ async def serve(reader, writer, when, answer):
         while line := await reader.readline():
             verb = line[:4].upper()
             if verb == b"EHLO":
-                await say(b"250-destination\r\n250-SMTPUTF8\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n")
-            elif verb == b"MAIL" and when == "mail" or verb == b"RCPT" and when == "rcpt":
+                await say(crlf("250-destination\n250-SMTPUTF8\n250 ENHANCEDSTATUSCODES"))
+            elif (verb == b"MAIL" and when == "mail") or (verb == b"RCPT" and when == "rcpt"):
                 await say(answer)
             elif verb == b"DATA":
                 await say(b"354 go ahead\r\n")
-                while (row := await reader.readline()) not in (b".\r\n", b""):
+                while await reader.readline() not in (b".\r\n", b""):
                     pass
                 await say(answer)
             elif verb == b"QUIT":

@@ -86,12 +86,12 @@ def main():
     number = 0
     due = time.monotonic()
     while True:
-        actions = [lambda: receive(number) if number % 4 == 3 else send(number)]
+        actions = [(receive if number % 4 == 3 else send, number)]
         if number % 3 == 0:
-            actions.append(lambda: read(wrong=number % 12 == 0))
-        for action in actions:
+            actions.append((read, number % 12 == 0))
+        for action, argument in actions:
             try:
-                action()
+                action(argument)
             except (OSError, smtplib.SMTPException) as error:
                 print(repr(error)[:200], flush=True)
                 time.sleep(0.5)

@@ -82,7 +82,8 @@ def configure(host: Host) -> None:
     host.write("/etc/patroni/fill.sql", _sql(host), 0o640, "root:postgres")
     host.write(
         "/etc/default/prometheus-postgres-exporter",
-        'DATA_SOURCE_NAME="host=127.0.0.1 user=postgres dbname=postgres sslmode=disable"\nARGS=""\n',
+        'DATA_SOURCE_NAME="host=127.0.0.1 user=postgres dbname=postgres sslmode=disable"\n'
+        'ARGS=""\n',
     )
     host.enable("patroni.service", "prometheus-postgres-exporter.service")
 
@@ -122,7 +123,9 @@ def _hashed(password: str) -> str:
 def started(host: Host) -> None:
     """It streams, or it leads and the mail database is filled."""
     host.wait_for("curl -sf 127.0.0.1:8008/readiness", 90)
-    host.wait_for("psql -U postgres -h 127.0.0.1 mail -Atc 'SELECT 1 FROM accounts' | grep -q 1", 90)
+    host.wait_for(
+        "psql -U postgres -h 127.0.0.1 mail -Atc 'SELECT 1 FROM accounts' | grep -q 1", 90
+    )
 
 
 def leader(hosts: list[Host]) -> Host:

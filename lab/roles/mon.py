@@ -155,9 +155,7 @@ def configure(host: Host) -> None:
         # Debian's Postfix exporter reads the whole log at each scrape: not oftener than this
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["/etc/prometheus/mail.rules.yml"],
-        "alerting": {
-            "alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]
-        },
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
         "scrape_configs": [
             *jobs,
             {

@@ -77,7 +77,7 @@ bantime = -1
 maxretry = 20
 """
 # EICAR's test file by its MD5 and its length; in parts, or scanners would take this file for it
-_SIGNATURES = "44d88612" "fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
+_SIGNATURES = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 
 def configure(host: Host) -> None:
@@ -137,9 +137,7 @@ def _scanners(host: Host) -> None:
         "LogInfected Basic\n",
     )
     host.service("lab-clamav-milter", "/usr/sbin/clamav-milter -c /etc/clamav/clamav-milter.conf")
-    host.write(
-        "/etc/default/spamd", 'OPTIONS="-L -m 1 -i 127.0.0.1 -A 127.0.0.1"\nPIDFILE=""\n'
-    )
+    host.write("/etc/default/spamd", 'OPTIONS="-L -m 1 -i 127.0.0.1 -A 127.0.0.1"\nPIDFILE=""\n')
     host.enable("clamav-daemon.service", "spamd.service")
 
 

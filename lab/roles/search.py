@@ -6,6 +6,7 @@ import json
 
 from lab.host import Host
 
+_EVENT = ("action", "outcome", "category", "kind", "dataset")
 _KEYWORD = {"type": "keyword"}
 TEMPLATE = {
     "index_patterns": ["audit-*"],
@@ -16,10 +17,9 @@ TEMPLATE = {
                 "@timestamp": {"type": "date"},
                 "message": {"type": "text"},
                 "event": {
-                    "properties": {
-                        name: _KEYWORD
-                        for name in ("action", "outcome", "category", "kind", "dataset")
-                    }
+                    "properties": dict.fromkeys(
+                        ("action", "outcome", "category", "kind", "dataset"), _KEYWORD
+                    )
                 },
                 "source": {"properties": {"ip": {"type": "ip"}}},
                 **{
@@ -28,7 +28,7 @@ TEMPLATE = {
                 },
                 "ecs": {"properties": {"version": _KEYWORD}},
             }
-        }
+        },
     },
 }
 

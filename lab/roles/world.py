@@ -19,9 +19,7 @@ def configure(host: Host) -> None:
         "rate": plan.traffic,
         "servers": [one.name for one in plan.having("submission")],
         "store": plan.having("store")[0].name,
-        "accounts": {
-            f"{name}@{plan.domain}": db.password_of(name) for name in plan.accounts
-        },
+        "accounts": {f"{name}@{plan.domain}": db.password_of(name) for name in plan.accounts},
         "destinations": plan.destinations,
     }
     host.write("/opt/lab/world.json", json.dumps(facts))

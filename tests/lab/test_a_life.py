@@ -32,12 +32,17 @@ LOOKS: dict[str, Callable[[], set[str]]] = {
     "links": lambda: {path.name for path in Path("/sys/class/net").iterdir()},
     "addresses": lambda: lines("ip", "-o", "-4", "addr", "show"),
     "routes": lambda: lines("ip", "route", "show", "table", "all"),
-    "mounts": lambda: set(Path("/proc/self/mounts").read_text().splitlines()),
+    # below /tmp are other people's; nothing of the lab is there
+    "mounts": lambda: {
+        line
+        for line in Path("/proc/self/mounts").read_text().splitlines()
+        if not line.split()[1].startswith("/tmp/")
+    },
     "cgroups": lambda: {
         str(path) for path in Path("/sys/fs/cgroup").glob("**/cgroup.procs") if path.exists()
     },
     "runtime files": lambda: {
-        str(path) for path in Path("/run").glob("*") if "mailtui" in path.name or "mtlab" in path.name
+        str(path) for name in ("mailtui", "mtlab") for path in Path("/run").glob(f"*{name}*")
     },
     "nspawn's files": lambda: {str(path) for path in Path("/run/systemd/nspawn").glob("*/*")},
     "processes": processes,

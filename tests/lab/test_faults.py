@@ -47,7 +47,9 @@ async def test_a_full_disk_is_the_first_line(platform: Platform) -> None:
 
         def first() -> str:
             problems = json.loads(mailtui("status", "-o", "json"))["problems"]
-            return f"{problems[0]['severity']} {' '.join(problems[0]['hosts'])} {problems[0]['text']}"
+            return (
+                f"{problems[0]['severity']} {' '.join(problems[0]['hosts'])} {problems[0]['text']}"
+            )
 
         await until(lambda: first().startswith("critical store1 / "), 30)
     finally:
