@@ -13,7 +13,8 @@ from lab.up import hosts
 
 _FILLER = "/var/tmp/chaos-filler"
 _CLONE = HERE / "programs" / "clone.py"
-_POSTFIX = "postfix@-.service"
+_POSTFIX = "postfix.service"
+_INSTANCE = "postfix@-.service"  # which Debian 12 has, and which that one starts
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -136,7 +137,7 @@ def clone(plan: Plan, args: argparse.Namespace) -> int:
     groups = "\n".join(args.groups)
     text = _CLONE.read_bytes()
     host = _host(plan, args)
-    host.run(f"systemctl stop {_POSTFIX}")
+    host.run(f"systemctl stop {_POSTFIX} {_INSTANCE}")
     try:
         print(
             host.run(

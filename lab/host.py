@@ -100,6 +100,7 @@ class Host:
                 *(f"--hostname={self.name}", f"--network-namespace-path={network}"),
                 *("--keep-unit", "--register=no", "--capability=all", "--resolv-conf=off"),
                 *("--timezone=off", "--link-journal=no", "--console=pipe"),
+                *self._kernel_arguments(),
             ],
             stdin=subprocess.DEVNULL,
             stdout=(self.directory / "console").open("wb"),
@@ -107,6 +108,12 @@ class Host:
             start_new_session=True,
         )
         (self.directory / "nspawn.pid").write_text(str(process.pid))
+
+    def _kernel_arguments(self) -> tuple[str, ...]:
+        """What its systemd is told: from 256 on it starts in cgroup v1 only if that is wanted."""
+        if self.own.suite == "bookworm" or machine.cgroup2():
+            return ()
+        return ("systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
 
     @property
     def leader(self) -> int | None:

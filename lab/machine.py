@@ -150,8 +150,13 @@ def _mounts() -> list[str]:
     return [target for target in targets if target.startswith(f"{STATE}/")]
 
 
+def cgroup2() -> bool:
+    """True if this machine has the unified hierarchy alone."""
+    return (_CGROUPS / "cgroup.controllers").exists()
+
+
 def _cgroup_roots() -> list[Path]:
     """cgroup v2 alone, or the hierarchies of v1 that systemd uses."""
-    if (_CGROUPS / "cgroup.controllers").exists():
+    if cgroup2():
         return [_CGROUPS]
     return [_CGROUPS / name for name in ("systemd", "unified") if (_CGROUPS / name).exists()]
