@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import getpass
 import importlib
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ from mailtui.screens import ORDER
 from mailtui.screens.base import ConsoleScreen
 from mailtui.widgets.glyphs import UNICODE, Glyphs, for_terminal
 from mailtui.widgets.prompt import Prompt
+from mailtui.widgets.table import RowTable
 from mailtui.widgets.themes import THEMES
 from mailtui.widgets.topline import TopFacts, TopLine
 
@@ -93,8 +95,11 @@ class ConsoleApp(App[int]):
         self._views: dict[str, ConsoleScreen] = {}
         self._trail: list[str] = []
         self._problems_at = -1
-        self._flushing = False
-        self._exit_code = 0
+        self.changes_wait = False
+        """True while the state has changes that are not on the screen yet."""
+        self._navigation = asyncio.Lock()
+        """Held while screens are changed: a key during a change of platform waits for its end."""
+        self._stop_listening: Callable[[], None] = lambda: None
 
     # --- life ---
 
@@ -183,9 +188,10 @@ class ConsoleApp(App[int]):
 
     def attach(self, platform: Platform) -> None:
         """Show this platform from now on."""
+        self._stop_listening()
         self.platform = platform
         self.problems, self._problems_at = [], -1
-        platform.state.listen(self._state_changed)
+        self._stop_listening = platform.state.listen(self._state_changed)
         self._show_changes()
 
     async def load_from(self, loading: Loading) -> None:
@@ -244,12 +250,12 @@ class ConsoleApp(App[int]):
     # --- the state, on screen ---
 
     def _state_changed(self, key: Key) -> None:
-        if not self._flushing:
-            self._flushing = True
+        if not self.changes_wait:
+            self.changes_wait = True
             self.set_timer(FLUSH, self._show_changes)
 
     def _show_changes(self) -> None:
-        self._flushing = False
+        self.changes_wait = False
         platform = self.platform
         if platform is None or not self.is_running:
             return
@@ -347,6 +353,10 @@ class ConsoleApp(App[int]):
         return self._views[name]
 
     async def _open(self, name: str, where: str = "") -> None:
+        async with self._navigation:
+            await self._bring_up(name, where)
+
+    async def _bring_up(self, name: str, where: str = "") -> None:
         view = self._view(name)
         while len(self.screen_stack) > 1:
             await self.pop_screen()
@@ -358,8 +368,7 @@ class ConsoleApp(App[int]):
         """Show a screen, with a filter; an error as a sentence, or an empty string."""
         if name not in ORDER:
             return f"there is no screen {name!r}"
-        view = self._view(name)
-        if (here := self.view) is not None and here is not view:
+        if (here := self.view) is not None and name != here.NAME:
             self._trail.append(here.NAME)
             del self._trail[:-20]
         self.run_worker(self._open(name, where), exclusive=False, exit_on_error=True)
@@ -375,7 +384,7 @@ class ConsoleApp(App[int]):
         if view is None or self.screen is not view or view.clear_filter():
             return
         if self._trail:
-            await self._open(self._trail.pop())
+            self.run_worker(self._open(self._trail.pop()), exclusive=False)
 
     def action_command(self) -> None:
         """Open the prompt for a command."""
@@ -421,29 +430,37 @@ class ConsoleApp(App[int]):
             return f"there is no context {name!r}; expected {', '.join(self.settings.contexts)}"
         if self.platform is not None and self.platform.name == name:
             return ""
-        self.run_worker(self._switch(name), exclusive=True, group="context")
+        self.run_worker(self._switch(name), exclusive=False, group="context")
         return ""
 
     async def _switch(self, name: str) -> None:
         from mailtui.collectors.platform import Platform
 
         assert self.settings is not None
-        if (old := self.platform) is not None:
-            self.platform = None
+        async with self._navigation:
+            old = self.platform
+            if old is not None and old.name == name:
+                return
+            platform = Platform(*self.settings.choose(name))
+            self._trail.clear()
+            await self._bring_up(self.DEFAULT_MODE)
+            await self._forget_views()
+            self.attach(platform)
+            platform.start()
+            if (here := self.view) is not None:
+                self.screen_in_view(here)
+        if old is not None:
             await old.stop()
-        self._trail.clear()
-        overview = "overview"
-        gone = [view for key, view in self._views.items() if key != overview]
-        await self._open(overview)
-        for view in gone:
+
+    async def _forget_views(self) -> None:
+        """Nothing of one platform stays on a screen for the next: rows, filters, marks."""
+        first = self._view(self.DEFAULT_MODE)
+        for view in [view for view in self._views.values() if view is not first]:
             del self._views[view.NAME]
             await self.remove_mode(view.NAME)
             self._add_mode(view.NAME)
-        platform = Platform(*self.settings.choose(name))
-        self.attach(platform)
-        platform.start()
-        if (here := self.view) is not None:
-            self.screen_in_view(here)
+        for table in first.query(RowTable):
+            table.set_resource(table.resource)
 
     # --- what every screen can do ---
 

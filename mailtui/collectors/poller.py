@@ -31,19 +31,18 @@ ABSENT_INTERVAL = 300.0
 class Poller:
     """The schedule of one collector."""
 
-    def __init__(self, collector: Collector, state: State, *, rng: random.Random | None = None):
+    def __init__(self, collector: Collector, state: State) -> None:
         self.collector = collector
         self._state = state
         self._wake = asyncio.Event()
         self._paused = False
-        self._random = rng or random.Random()
         self._failures = 0
         self._seq = 0
         state.expect(collector.source, collector.target, collector.interval)
 
     async def run(self) -> None:
         """Poll until cancelled. The first reads of many sources are spread by a little jitter."""
-        await self._sleep(self._random.uniform(0, 0.05))
+        await self._sleep(random.uniform(0, 0.05))
         while True:
             if self._wake.is_set() or not self._paused:
                 await self.read_once()
@@ -135,10 +134,10 @@ class Poller:
         if held.absent:
             return max(interval, ABSENT_INTERVAL)
         if self._failures == 0:
-            return interval * self._random.uniform(0.95, 1.05)
+            return interval * random.uniform(0.95, 1.05)
         # the first retry comes soon: most faults are short
         wait: float = min(2.0 * 2.0 ** min(self._failures - 1, 10), max(BACKOFF_CAP, interval))
-        return wait * self._random.uniform(0.75, 1.25)
+        return wait * random.uniform(0.75, 1.25)
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

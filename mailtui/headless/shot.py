@@ -109,7 +109,7 @@ async def _settled(app: ConsoleApp, pilot: Any, wait: float) -> tuple[Platform |
         await pilot.pause(STEP)
         if app.platform is not None:
             waiting = _waiting(app, app.platform)
-            if not waiting and not app._flushing:
+            if not waiting and not app.changes_wait:
                 break
     return app.platform, waiting
 

@@ -61,8 +61,8 @@ def _frequent(column: WhereColumn, rows: Iterable[Any], word: str) -> list[str]:
     for row in rows:
         try:
             value = column.value(row)
-        except Exception:  # a column that breaks on one row has no suggestion of it
-            continue
+        except Exception:  # a column that breaks on one row is unknown there
+            value = None
         if value is None:
             unknown += 1
         elif isinstance(value, (tuple, list, set, frozenset)):

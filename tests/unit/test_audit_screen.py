@@ -173,7 +173,7 @@ async def settled(app: Console, pilot: Any) -> None:
     for _ in range(200):
         await pilot.pause(0.01)
         desk = app.audit._desk
-        if desk.connected and not (desk.work_due() or desk.working or app._flushing):
+        if desk.connected and not (desk.work_due() or desk.working or app.changes_wait):
             await pilot.pause()
             return
     raise AssertionError("the screen does not come to rest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,8 +19,8 @@ from mailtui.model.reading import Reading
 class Source:
     """A collector that does what the test says at each read."""
 
-    source = "thing"
-    overview = True
+    source: ClassVar[str] = "thing"
+    overview: ClassVar[bool] = True
     target = "mx1"
     interval = 3600.0
     timeout = 5.0
@@ -153,7 +153,7 @@ async def test_a_wish_to_read_is_heard_while_it_sleeps_and_while_it_backs_off() 
 
 async def test_a_wish_during_a_read_leads_to_another_one() -> None:
     gate = asyncio.Event()
-    source = Source(lambda: gate.wait(), lambda: 1)
+    source = Source(gate.wait, lambda: 1)
     one, _ = poller(source)
     task = asyncio.create_task(one.run())
     try:
