@@ -146,6 +146,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
+        # a reader that outlives its pty would take the bytes of the next one at the same number
+        self.stop_reading()
         for descriptor in (self._slave, self.master):
             with suppress(OSError):
                 os.close(descriptor)
