@@ -100,7 +100,10 @@ def main():
         number += 1
         if number == BACKLOG:
             pathlib.Path("/opt/lab/begun").touch()
-        due = max(due + 60 / max(rate(), 0.1), time.monotonic() - 5)
+        step = 60 / max(rate(), 0.1)
+        now = time.monotonic()
+        # neither make up for more than a few seconds, nor keep to what an earlier rate asked for
+        due = min(max(due + step, now - 5), now + step)
         if number >= BACKLOG:
             wait(due)
 

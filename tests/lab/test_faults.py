@@ -73,7 +73,7 @@ async def test_four_wrong_logins_are_a_ban_with_its_time_left() -> None:
         assert found is not None
         assert found["host"] == "mx1" and found["jail"] == "postfix-sasl"
         assert 0 < found["left"] <= 3600, found
-        assert "refused" not in chaos("login", "mx1", source, 1), "the firewall drops it"
+        assert chaos("login", "mx1", source, 1).startswith("no answer"), "the firewall is closed"
     finally:
         chaos("unban", "mx1", source)
     await until(lambda: not banned(), 30, every=1)
