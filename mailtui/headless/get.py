@@ -143,7 +143,8 @@ async def _get(args: argparse.Namespace, plan: Plan) -> int:
             rows, more, readings = await _events(platform, args)
         else:
             await platform.read_all(known.sources)
-            rows, more = known.rows(platform), known.more(platform.state)
+            rows = list(known.rows(platform.state, platform.context))
+            more = known.more(platform.state)
             readings = platform.state.all()
         if not readings:
             needs = " or ".join(known.sources) or "source"

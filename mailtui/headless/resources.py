@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import mailtui.resources
 from mailtui.headless.errors import Refused
-from mailtui.resources.base import Resource
+from mailtui.resources.base import Resource, Rows, rows_of
 
 if TYPE_CHECKING:
-    from mailtui.collectors.platform import Platform
     from mailtui.collectors.state import State
 
 
@@ -27,7 +26,7 @@ class Known:
     resource: Resource[Any]
     sources: tuple[str, ...]
     """What has to be read for it; empty: everything."""
-    rows: Callable[[Platform], list[Any]]
+    rows: Rows
     more: Callable[[State], int | None]
     """How many rows the sources have beyond those that were read; None if they do not say."""
 
@@ -38,20 +37,12 @@ def known() -> dict[str, Known]:
     for entry in pkgutil.iter_modules(mailtui.resources.__path__):
         module = importlib.import_module(f"{mailtui.resources.__name__}.{entry.name}")
         resource = getattr(module, "RESOURCE", None)
-        rows = _rows(module)
+        rows = rows_of(module)
         if isinstance(resource, Resource) and rows is not None:
             name = entry.name.replace("_", "-")
             more = getattr(module, "more", lambda state: 0)
             found[name] = Known(name, resource, tuple(getattr(module, "SOURCES", ())), rows, more)
     return found
-
-
-def _rows(module: Any) -> Callable[[Platform], list[Any]] | None:
-    if hasattr(module, "rows_in"):  # rows that need the settings too
-        return lambda platform: list(module.rows_in(platform.state, platform.context))
-    if hasattr(module, "rows"):
-        return lambda platform: list(module.rows(platform.state))
-    return None
 
 
 def one(name: str) -> Known:

@@ -87,9 +87,10 @@ def _late(reading: AnyReading, now: float) -> bool:
 
 def _say(word: str, readings: list[AnyReading], now: float) -> str:
     first = readings[0]
-    names = " ".join(r.target or r.source for r in readings[:3])
-    if len(readings) > 3:
-        names += f" and {len(readings) - 3} more"
+    places = list(dict.fromkeys(r.target or r.source for r in readings))
+    names = " ".join(places[:3])
+    if len(places) > 3:
+        names += f" and {len(places) - 3} more"
     age = max((a for r in readings if (a := r.age(now)) is not None), default=None)
     since = f" {fmt.age(age)}" if word == "stale" and age is not None else ""
     fault = first.fault

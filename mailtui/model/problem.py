@@ -29,6 +29,12 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
 
 
+def worse(one: Severity | None, other: Severity | None) -> Severity | None:
+    """The worse of two; None is no problem."""
+    found = [severity for severity in (one, other) if severity is not None]
+    return min(found, key=RANK.__getitem__, default=None)
+
+
 def worst_first(problems: list[Problem]) -> list[Problem]:
     """Sorted by severity, then weight, then key (stable between polls)."""
     return sorted(problems, key=lambda p: (RANK[p.severity], -p.weight, p.key))

@@ -78,7 +78,7 @@ class _About:
 def _mount(about: _About, mount: Mount, settings: Settings) -> Iterator[Problem]:
     space, inodes = mount.used_ratio or 0.0, mount.inodes_ratio or 0.0
     worst = max(space, inodes)
-    if worst < settings.disk_warning:
+    if (severity := settings.of_share(worst)) is None:
         return
     if space >= inodes:
         text = f"{mount.target} {fmt.used(space)}, {fmt.size(mount.available)} free"
@@ -87,7 +87,7 @@ def _mount(about: _About, mount: Mount, settings: Settings) -> Iterator[Problem]
         text = f"{mount.target} {fmt.used(inodes)} of its inodes, {left} free"
     yield about.problem(
         f"disk/{about.host}/{mount.target}",
-        "critical" if worst >= settings.disk_critical else "warning",
+        severity,
         text,
         f"mount:={_quoted(mount.target)}",
         weight=100 * worst,
@@ -142,12 +142,10 @@ def _certificate(
         begins = fmt.age(certificate.not_before - now)
         text = f"{place}: the certificate of {subject} is not valid before {begins} from now"
         yield about.problem(key, "critical", text, where, weight=80)
-    elif left <= settings.certificate_warning:
+    elif (severity := settings.of_certificate(left)) is not None:
         text = f"{place}: the certificate of {subject} expires in {fmt.age(left)}"
-        critical = left <= settings.certificate_critical
-        yield about.problem(
-            key, "critical" if critical else "warning", text, where, weight=50 if critical else 25
-        )
+        weight = 50 if severity == "critical" else 25
+        yield about.problem(key, severity, text, where, weight=weight)
 
 
 def _differs(about: _About, found: tuple[Certificate, ...], now: float) -> Iterator[Problem]:

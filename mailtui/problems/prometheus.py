@@ -9,7 +9,7 @@ from mailtui.collectors import prometheus_records
 from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.metrics import Alert, Forecast, MetricsReport, ScrapeTarget
-from mailtui.model.problem import Problem, Severity
+from mailtui.model.problem import Problem, Severity, worse
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -113,11 +113,7 @@ def _disks(report: MetricsReport, context: Context, read_at: float) -> Iterator[
 
 def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[Problem]:
     used, left = forecast.used_ratio, forecast.seconds_to_full
-    severity: Severity | None = None
-    if _over(used, limits.disk_critical) or (left is not None and left <= limits.full_in_critical):
-        severity = "critical"
-    elif _over(used, limits.disk_warning) or (left is not None and left <= limits.full_in_warning):
-        severity = "warning"
+    severity = worse(limits.of_share(used), limits.of_full_in(left))
     if severity is not None:
         words = [f"{forecast.target} {fmt.used(used)}"]
         if left is not None and left <= 30 * 86400 and forecast.growth is not None:
@@ -136,10 +132,10 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
             hosts=(forecast.host,),
         )
     inodes = forecast.inodes_ratio
-    if _over(inodes, limits.disk_warning):
+    if (severity := limits.of_share(inodes)) is not None:
         yield _problem(
             f"inodes/{forecast.host}/{forecast.target}",
-            "critical" if _over(inodes, limits.disk_critical) else "warning",
+            severity,
             f"{forecast.target} {fmt.used(inodes)} of the inodes used",
             screen="hosts",
             where=_place(forecast),
@@ -155,10 +151,6 @@ def _place(forecast: Forecast) -> str:
 
 def _span(seconds: float) -> str:
     return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
-
-
-def _over(ratio: float | None, limit: float) -> bool:
-    return ratio is not None and ratio >= limit
 
 
 def _database(report: MetricsReport, read_at: float) -> Iterator[Problem]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from mailtui.collectors.state import State
+    from mailtui.config.settings import Context
 
 log = logging.getLogger("mailtui.resources")
 
@@ -97,3 +102,18 @@ class Resource(msgspec.Struct, Generic[Row], frozen=True):
     def column(self, name: str) -> Column[Row] | None:
         """The column called `name`, or None."""
         return next((c for c in self.columns if c.name == name), None)
+
+
+Rows = Callable[["State", "Context"], Sequence[Any]]
+
+
+def rows_of(module: ModuleType) -> Rows | None:
+    """How the rows of a resource's module are made; None if it makes none by itself.
+
+    `rows_in(state, context)` where they need the settings too, else `rows(state)`.
+    """
+    if hasattr(module, "rows_in"):
+        return module.rows_in  # type: ignore[no-any-return]
+    if hasattr(module, "rows"):
+        return lambda state, context: module.rows(state)
+    return None

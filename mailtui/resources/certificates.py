@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from mailtui.collectors.state import State
@@ -10,10 +12,11 @@ from mailtui.model import format as fmt
 from mailtui.model.host import Certificate, HostFacts
 from mailtui.resources.base import Column, Level, Resource
 
-SOURCES = ("hosts",)
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
+    from mailtui.config.sources.hosts import Settings
 
-WARNING, CRITICAL = 21 * 86400.0, 3 * 86400.0
-"""Seconds left from which a cell is coloured; the defaults of `sources.hosts`."""
+SOURCES = ("hosts",)
 
 
 class CertificateRow(msgspec.Struct, frozen=True, gc=False):
@@ -21,6 +24,8 @@ class CertificateRow(msgspec.Struct, frozen=True, gc=False):
 
     host: str
     certificate: Certificate
+    limits: Settings
+    """From when on the time left is a problem."""
 
     @property
     def key(self) -> str:
@@ -34,15 +39,9 @@ class CertificateRow(msgspec.Struct, frozen=True, gc=False):
         return self.certificate.not_after - clock.now()
 
 
-def level_of_days(left: float | None) -> Level:
-    """How bad it is to have this many seconds left."""
-    if left is None:
-        return ""
-    return "critical" if left <= CRITICAL else "warning" if left <= WARNING else "ok"
-
-
 def _level(row: CertificateRow) -> Level:
-    return "unknown" if row.certificate.error else level_of_days(row.left())
+    left = row.left()
+    return "unknown" if left is None else row.limits.of_certificate(left) or "ok"
 
 
 def _left(row: CertificateRow) -> str:
@@ -108,10 +107,13 @@ RESOURCE: Resource[CertificateRow] = Resource(
 )
 
 
-def rows(state: State) -> list[CertificateRow]:
+def rows_in(state: State, context: Context) -> list[CertificateRow]:
     """Every port, the first to end first."""
+    from mailtui.config.sources.hosts import Settings
+
+    limits = context.source("hosts", Settings) or Settings()
     found = [
-        CertificateRow(host, certificate)
+        CertificateRow(host, certificate, limits)
         for host, facts in state.values("hosts", HostFacts)
         for certificate in facts.certificates
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from mailtui.collectors.state import State
@@ -10,11 +13,10 @@ from mailtui.model.host import HostFacts, Mount
 from mailtui.model.metrics import Forecast, MetricsReport
 from mailtui.resources.base import Column, Level, Resource
 
-SOURCES = ("hosts", "prometheus")
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
 
-WARNING, CRITICAL = 0.85, 0.95
-"""Shares from which a cell is coloured; the defaults of `sources.hosts`."""
-SOON, LATER = 4 * 3600.0, 24 * 3600.0
+SOURCES = ("hosts", "prometheus")
 
 
 class Disk(msgspec.Struct, frozen=True, gc=False):
@@ -23,6 +25,10 @@ class Disk(msgspec.Struct, frozen=True, gc=False):
     host: str
     mount: Mount | None
     forecast: Forecast | None = None
+    used_level: Level = ""
+    inodes_level: Level = ""
+    full_level: Level = ""
+    """How bad each figure is by the limits of `sources.hosts`."""
 
     @property
     def target(self) -> str:
@@ -70,20 +76,6 @@ class Disk(msgspec.Struct, frozen=True, gc=False):
         return self.forecast.seconds_to_full if self.forecast is not None else None
 
 
-def level(disk: Disk) -> Level:
-    """How bad its fill is, now and soon."""
-    worst = max(disk.used_ratio or 0.0, disk.inodes_ratio or 0.0)
-    if worst >= CRITICAL:
-        return "critical"
-    return "warning" if worst >= WARNING else ""
-
-
-def _full_level(disk: Disk) -> Level:
-    if disk.full_in is None:
-        return ""
-    return "critical" if disk.full_in <= SOON else "warning" if disk.full_in <= LATER else ""
-
-
 def _full_text(disk: Disk) -> str:
     if disk.full_in is not None:
         return fmt.age(disk.full_in) if disk.full_in < 30 * 86400 else "> 30 d"
@@ -116,7 +108,7 @@ RESOURCE: Resource[Disk] = Resource(
             lambda d: fmt.used(d.used_ratio),
             "right",
             6,
-            level=level,
+            level=lambda d: d.used_level,
         ),
         Column(
             "full",
@@ -125,7 +117,7 @@ RESOURCE: Resource[Disk] = Resource(
             _full_text,
             "right",
             9,
-            level=_full_level,
+            level=lambda d: d.full_level,
             priority=1,
         ),
         Column("growth", "growth", lambda d: d.growth, _growth_text, "right", 9, priority=2),
@@ -154,7 +146,7 @@ RESOURCE: Resource[Disk] = Resource(
             "right",
             7,
             priority=1,
-            level=lambda d: level(d) if (d.inodes_ratio or 0) >= WARNING else "",
+            level=lambda d: d.inodes_level,
         ),
         Column(
             "type",
@@ -179,7 +171,7 @@ RESOURCE: Resource[Disk] = Resource(
 )
 
 
-def rows(state: State) -> list[Disk]:
+def rows_in(state: State, context: Context) -> list[Disk]:
     """The file systems of every host, with those that only Prometheus knows."""
     report = state.value("prometheus", MetricsReport)
     forecasts = {(f.host, f.target): f for f in report.forecasts} if report else {}
@@ -190,4 +182,20 @@ def rows(state: State) -> list[Disk]:
     ]
     read = {disk.host for disk in found}
     found += [Disk(f.host, None, f) for f in forecasts.values() if f.host not in read]
-    return found
+    return graded(found, context)
+
+
+def graded(disks: Iterable[Disk], context: Context) -> list[Disk]:
+    """`disks` with their levels."""
+    from mailtui.config.sources.hosts import Settings
+
+    limits = context.source("hosts", Settings) or Settings()
+    return [
+        msgspec.structs.replace(
+            disk,
+            used_level=limits.of_share(disk.used_ratio) or "",
+            inodes_level=limits.of_share(disk.inodes_ratio) or "",
+            full_level=limits.of_full_in(disk.full_in) or "",
+        )
+        for disk in disks
+    ]

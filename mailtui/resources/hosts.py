@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from mailtui.collectors.state import State
@@ -9,8 +11,12 @@ from mailtui.model import clock
 from mailtui.model import format as fmt
 from mailtui.model.host import HostFacts
 from mailtui.model.reading import AnyReading
-from mailtui.resources import certificates, disks, units
+from mailtui.resources import units
 from mailtui.resources.base import Column, Level, Resource
+from mailtui.resources.disks import Disk, graded
+
+if TYPE_CHECKING:
+    from mailtui.config.settings import Context
 
 SOURCES = ("hosts",)
 
@@ -21,6 +27,18 @@ class HostRow(msgspec.Struct, frozen=True):
     name: str
     reading: AnyReading
     facts: HostFacts
+    disks: tuple[Disk, ...] = ()
+    """Its file systems, the fullest first."""
+    certificate_level: Level = ""
+    """How bad it is that the certificate which ends first ends then."""
+    roles: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """As configured."""
+
+    @property
+    def fullest(self) -> Disk | None:
+        """Its file system with the largest share in use."""
+        return self.disks[0] if self.disks else None
 
     @property
     def known(self) -> bool:
@@ -70,24 +88,13 @@ def _memory_level(row: HostRow) -> Level:
     return "warning" if used is not None and used >= 0.95 else ""
 
 
-def _fullest(row: HostRow) -> disks.Disk | None:
-    found = [disks.Disk(row.name, mount) for mount in row.facts.mounts]
-    return max(found, key=lambda d: d.used_ratio or 0.0, default=None)
-
-
 def _disk(row: HostRow) -> float | None:
-    disk = _fullest(row)
-    return disk.used_ratio if disk else None
+    return row.fullest.used_ratio if row.fullest else None
 
 
 def _disk_text(row: HostRow) -> str:
-    disk = _fullest(row)
+    disk = row.fullest
     return f"{fmt.used(disk.used_ratio)} {disk.target}" if disk else "?"
-
-
-def _disk_level(row: HostRow) -> Level:
-    disk = _fullest(row)
-    return disks.level(disk) if disk else ""
 
 
 def _bad_units(row: HostRow) -> int | None:
@@ -109,21 +116,21 @@ def _units_text(row: HostRow) -> str:
     return f"{len(row.facts.units)} ok" if row.facts.units else "-"
 
 
-def _certificate_days(row: HostRow) -> float | None:
-    """Seconds that the certificate which ends first has left."""
-    ends = [c.not_after for c in row.facts.certificates if not c.error]
+def certificate_left(facts: HostFacts) -> float | None:
+    """Seconds that the certificate which ends first has left; None if none was read."""
+    ends = [c.not_after for c in facts.certificates if not c.error]
     return min(ends) - clock.now() if ends else None
 
 
+def _certificate(row: HostRow) -> float | None:
+    return certificate_left(row.facts)
+
+
 def _certificate_text(row: HostRow) -> str:
-    left = _certificate_days(row)
+    left = _certificate(row)
     if left is None:
         return "?" if not row.known or row.facts.certificates else "-"
     return "expired" if left < 0 else f"{int(left // 86400)} d"
-
-
-def _certificate_level(row: HostRow) -> Level:
-    return certificates.level_of_days(_certificate_days(row))
 
 
 def _error(row: HostRow) -> str:
@@ -143,7 +150,7 @@ RESOURCE: Resource[HostRow] = Resource(
             _disk_text,
             width=16,
             flex=4,
-            level=_disk_level,
+            level=lambda h: h.fullest.used_level if h.fullest else "",
             truncate="middle",
         ),
         Column("load", "load 1 5 15", _load, _loads, "right", 15, priority=2, level=_load_level),
@@ -170,12 +177,12 @@ RESOURCE: Resource[HostRow] = Resource(
         Column(
             "certificate",
             "cert",
-            _certificate_days,
+            _certificate,
             _certificate_text,
             "right",
             8,
             priority=2,
-            level=_certificate_level,
+            level=lambda h: h.certificate_level,
         ),
         Column(
             "uptime",
@@ -188,7 +195,12 @@ RESOURCE: Resource[HostRow] = Resource(
         ),
         Column("os", "system", lambda h: h.facts.os, width=14, flex=1, priority=5),
         Column("age", "read", _age, lambda h: fmt.age(_age(h)), "right", 8, priority=1),
-        Column("error", "error", _error, lambda h: _error(h) or "", width=12, flex=2, priority=3),
+        Column("error", "error", _error, width=12, flex=2, priority=3),
+        # for filters and scripts: they leave before anything else is squeezed
+        Column(
+            "roles", "roles", lambda h: h.roles, lambda h: " ".join(h.roles), width=60, priority=6
+        ),
+        Column("tags", "tags", lambda h: h.tags, lambda h: " ".join(h.tags), width=60, priority=7),
     ),
     key=lambda h: h.name,
     empty="no host is configured",
@@ -196,13 +208,27 @@ RESOURCE: Resource[HostRow] = Resource(
 )
 
 
-def rows(state: State) -> list[HostRow]:
+def rows_in(state: State, context: Context) -> list[HostRow]:
     """Every configured host, as configured; one that was never read says so."""
-    return [
-        HostRow(
-            reading.target,
-            reading,
-            reading.value if isinstance(reading.value, HostFacts) else HostFacts(),
-        )
-        for reading in state.of("hosts")
-    ]
+    return [_row(reading, context) for reading in state.of("hosts")]
+
+
+def _row(reading: AnyReading, context: Context) -> HostRow:
+    from mailtui.config.settings import Host
+    from mailtui.config.sources.hosts import Settings
+
+    name = reading.target
+    facts = reading.value if isinstance(reading.value, HostFacts) else HostFacts()
+    limits = context.source("hosts", Settings) or Settings()
+    host = context.hosts.get(name) or Host()
+    left = certificate_left(facts)
+    found = graded((Disk(name, mount) for mount in facts.mounts), context)
+    return HostRow(
+        name,
+        reading,
+        facts,
+        disks=tuple(sorted(found, key=lambda d: -(d.used_ratio or 0.0))),
+        certificate_level="" if left is None else limits.of_certificate(left) or "ok",
+        roles=host.roles,
+        tags=host.tags,
+    )

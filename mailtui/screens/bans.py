@@ -19,11 +19,7 @@ class View(ListsScreen):
     NAME = "bans"
     HEADING = "Bans"
     SOURCES = ("fail2ban",)
-    LISTS = (
-        ListSpec(bans.RESOURCE, bans.rows, "fail2ban", bans.more),
-        ListSpec(addresses.RESOURCE, addresses.rows, "fail2ban", bans.more),
-        ListSpec(jails.RESOURCE, jails.rows, "fail2ban"),
-    )
+    LISTS = tuple(map(ListSpec.of, (bans, addresses, jails)))
 
     def foot_keys(self) -> Iterable[FootKey]:
         """Enter goes from a jail or an address to its bans, and back to the address."""

@@ -19,16 +19,7 @@ class View(ListsScreen):
     HEADING = "Broker"
     SOURCES = ("rabbitmq", "broker_connections")
     ENTER = ""
-    LISTS = (
-        ListSpec(broker.RESOURCE, broker.rows, "rabbitmq", broker.more),
-        ListSpec(
-            broker_connections.RESOURCE,
-            broker_connections.rows,
-            "rabbitmq",
-            broker_connections.more,
-        ),
-        ListSpec(broker_nodes.RESOURCE, broker_nodes.rows, "rabbitmq"),
-    )
+    LISTS = tuple(map(ListSpec.of, (broker, broker_connections, broker_nodes)))
     CSS = "View #cluster { height: auto; max-height: 4; padding: 0 1; }"
 
     def compose_body(self) -> ComposeResult:

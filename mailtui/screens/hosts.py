@@ -9,7 +9,6 @@ from textual.widgets import Static
 
 from mailtui.model import clock
 from mailtui.model import format as fmt
-from mailtui.model.host import HostFacts
 from mailtui.resources import certificates, disks, hosts, units
 from mailtui.screens.lists import ListSpec, ListsScreen
 from mailtui.widgets import table_messages
@@ -23,12 +22,7 @@ class View(ListsScreen):
     HEADING = "Hosts"
     SOURCES = ("hosts",)
     ENTER = "its disks"
-    LISTS = (
-        ListSpec(hosts.RESOURCE, hosts.rows, "hosts"),
-        ListSpec(disks.RESOURCE, disks.rows, "hosts"),
-        ListSpec(units.RESOURCE, units.rows, "hosts"),
-        ListSpec(certificates.RESOURCE, certificates.rows, "hosts"),
-    )
+    LISTS = tuple(map(ListSpec.of, (hosts, disks, units, certificates)))
     CSS = """
     View #host-detail { height: auto; max-height: 9; padding: 0 1; border-top: solid $panel; }
     """
@@ -65,25 +59,20 @@ class View(ListsScreen):
 
     def _show_detail(self) -> None:
         detail = self.query_one("#host-detail", Static)
-        platform = self.console_app.platform
-        key = self.panel(self.LISTS[0]).table.cursor_key
-        facts = (
-            platform.state.value("hosts", HostFacts, key)
-            if platform is not None and key is not None
-            else None
-        )
-        detail.display = self.at == 0 and facts is not None and not self.has_class("short")
-        if facts is not None and key is not None:
-            detail.update(_describe(key, facts))
+        row = self.panel(self.LISTS[0]).table.row
+        known = isinstance(row, hosts.HostRow) and row.known
+        detail.display = self.at == 0 and known and not self.has_class("short")
+        if isinstance(row, hosts.HostRow) and known:
+            detail.update(_describe(row))
 
 
-def _describe(name: str, facts: HostFacts) -> Text:
-    now = clock.now()
+def _describe(row: hosts.HostRow) -> Text:
+    facts, now = row.facts, clock.now()
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(name, style="bold")
+    text.append(row.name, style="bold")
     text.append(f"  {facts.os or 'system unknown'}  kernel {facts.kernel or '?'}")
     text.append(f"  up {fmt.age(facts.uptime)}\n")
-    _line(text, "disks", _disks(facts))
+    _line(text, "disks", [_disk(disk) for disk in row.disks[:6]])
     bad = [u for u in facts.units if u.active != "active"]
     good = [u.name.removesuffix(".service") for u in facts.units if u.active == "active"]
     _line(text, "running", [(name, "") for name in good])
@@ -109,15 +98,10 @@ def _describe(name: str, facts: HostFacts) -> Text:
     return text
 
 
-def _disks(facts: HostFacts) -> list[tuple[str, str]]:
-    fullest = sorted(facts.mounts, key=lambda m: -(m.used_ratio or 0.0))
-    return [
-        (
-            f"{m.target} {fmt.used(m.used_ratio)} of {fmt.size(m.size)}",
-            "bold" if (m.used_ratio or 0) >= 0.85 else "",
-        )
-        for m in fullest[:6]
-    ]
+def _disk(disk: disks.Disk) -> tuple[str, str]:
+    size = fmt.size(disk.mount.size if disk.mount else None)
+    words = f"{disk.target} {fmt.used(disk.used_ratio)} of {size}"
+    return words, "bold" if disk.used_level else ""
 
 
 def _days(seconds: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, ClassVar
 
 from textual import on
@@ -12,8 +13,9 @@ from textual.binding import Binding
 from textual.widgets import ContentSwitcher
 
 from mailtui.collectors.state import State
+from mailtui.model.reading import AnyReading
 from mailtui.model.where import WhereError, compile_where
-from mailtui.resources.base import Resource
+from mailtui.resources.base import Resource, Rows, rows_of
 from mailtui.screens.base import ConsoleScreen
 from mailtui.widgets.footline import FootKey
 from mailtui.widgets.panel import TablePanel
@@ -25,11 +27,25 @@ class ListSpec:
     """One list of a screen."""
 
     resource: Resource[Any]
-    rows: Callable[[State], Sequence[Any]]
-    source: str
-    """Whose readings are behind it."""
-    more: Callable[[State], Any] = lambda state: None
-    """How many rows the source has beyond these; falsy for none."""
+    rows: Rows
+    sources: tuple[str, ...]
+    """Whose readings are behind it; empty: all."""
+    more: Callable[[State], int | None]
+    """How many rows the sources have beyond these; None if they do not say."""
+
+    @classmethod
+    def of(cls, module: ModuleType) -> ListSpec:
+        """The list of a module of `mailtui.resources`."""
+        rows = rows_of(module)
+        assert rows is not None
+        more = getattr(module, "more", lambda state: 0)
+        return cls(module.RESOURCE, rows, module.SOURCES, more)
+
+    def readings(self, state: State) -> list[AnyReading]:
+        """What the list is made of."""
+        if not self.sources:
+            return state.all()
+        return [reading for source in self.sources for reading in state.of(source)]
 
 
 class ListsScreen(ConsoleScreen):
@@ -109,10 +125,9 @@ class ListsScreen(ConsoleScreen):
         state = platform.state
         tabs: list[tuple[str, str]] = []
         for spec in self.LISTS:
-            panel = self.panel(spec)
-            rows = spec.rows(state)
-            panel.show(rows, state.of(spec.source), more=bool(spec.more(state)))
-            known = any(r.read_at for r in state.of(spec.source))
+            rows, readings = spec.rows(state, platform.context), spec.readings(state)
+            self.panel(spec).show(rows, readings, more=bool(spec.more(state)))
+            known = any(r.read_at for r in readings)
             tabs.append((spec.resource.title, f"{len(rows):,}" if known else "?"))
         self.query_one(TabLine).tabs = tuple(tabs)
         self.update_foot()

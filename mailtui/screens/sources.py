@@ -12,9 +12,4 @@ class View(ListsScreen):
     NAME = "sources"
     HEADING = "Sources"
     ENTER = ""
-    LISTS = (
-        ListSpec(sources.RESOURCE, sources.rows, "prometheus"),
-        ListSpec(alerts.RESOURCE, alerts.rows, "prometheus"),
-        ListSpec(targets.RESOURCE, targets.rows, "prometheus"),
-        ListSpec(indices.RESOURCE, indices.rows, "elasticsearch"),
-    )
+    LISTS = tuple(map(ListSpec.of, (sources, alerts, targets, indices)))

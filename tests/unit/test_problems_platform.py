@@ -13,6 +13,7 @@ from mailtui.config.settings import Context
 from mailtui.model.bans import Ban, BanReport
 from mailtui.model.host import Certificate, HostFacts, Mount, Unit
 from mailtui.model.mail import Message, QueueListing, Recipient
+from mailtui.model.metrics import Forecast, MetricsReport
 from mailtui.model.problem import Problem
 from mailtui.model.reading import Fault, FaultKind, Reading
 from mailtui.model.where import compile_where
@@ -67,9 +68,39 @@ def test_disks_by_thresholds(context: Context, used: int, severity: str | None) 
     for problem in found:
         assert problem.key == "disk/store1//var/my mail"
         assert problem.text.startswith("/var/my mail 8" if used < 900 else "/var/my mail 9")
-        assert [d.target for d in matches(problem, disks.RESOURCE, disks.rows(state))] == [
-            "/var/my mail"
-        ]
+        found = matches(problem, disks.RESOURCE, disks.rows_in(state, context))
+        assert [disk.target for disk in found] == ["/var/my mail"]
+
+
+def test_tables_are_coloured_by_the_configured_limits(frozen: None) -> None:
+    limits = (
+        "{disk_warning: 0.5, disk_critical: 0.6, full_in_warning: 10d, full_in_critical: 5d,"
+        " certificate_warning: 90d, certificate_critical: 50d}"
+    )
+    text = (
+        f"contexts:\n  t:\n    hosts: {{store1: {{roles: [store], tags: [eu, a]}}}}\n"
+        f"    sources: {{hosts: {limits}}}\n"
+    )
+    strict = parse(text, Path("/tmp/config.yaml")).choose()[1]
+    state = host_state(
+        mounts=(mount("/a", 550, 650), mount("/b", 400, 100)),
+        certificates=(certificate(40 * DAY), certificate(80 * DAY, port=25)),
+    )
+    growing = Forecast("store1", "/b", 0.4, available=7 * DAY, growth=1.0)
+    put(state, "prometheus", "", MetricsReport(forecasts=(growing,)))
+
+    def grades(module: Any, name: str) -> list[str]:
+        column = module.RESOURCE.column(name)
+        return [column.grade(row) for row in module.rows_in(state, strict)]
+
+    assert grades(disks, "used") == ["warning", ""]
+    assert grades(disks, "inodes") == ["critical", ""]
+    assert grades(disks, "full") == ["", "warning"]
+    assert grades(certificates, "left") == ["critical", "warning"]
+    assert grades(host_rows, "disk") == ["warning"]
+    assert grades(host_rows, "certificate") == ["critical"]
+    (row,) = host_rows.rows_in(state, strict)
+    assert compile_where("tags:=eu roles:=store", host_rows.RESOURCE.columns).matches(row)
 
 
 def test_inodes_run_out_before_the_space_does(context: Context) -> None:
@@ -129,7 +160,7 @@ def test_certificates_end(
     assert [p.severity for p in found] == ([severity] if severity else [])
     for problem in found:
         assert words in problem.text
-        assert matches(problem, certificates.RESOURCE, certificates.rows(state))
+        assert matches(problem, certificates.RESOURCE, certificates.rows_in(state, context))
 
 
 @pytest.fixture
@@ -163,7 +194,7 @@ def test_load_and_memory_only_when_extreme(context: Context) -> None:
     assert found["load/store1"].text == "load 40 on 2 CPUs for more than 5 min"
     assert found["memory/store1"].severity == "critical"
     state = host_state(**wild)
-    assert matches(found["load/store1"], host_rows.RESOURCE, host_rows.rows(state))
+    assert matches(found["load/store1"], host_rows.RESOURCE, host_rows.rows_in(state, context))
 
 
 def listing(host: str, *parts: tuple[int, str, str, str], **fields: Any) -> QueueListing:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from mailtui.config.base import Duration, HostSource, Strict
+from mailtui.model.problem import Severity
 
 
 class Served(Strict):
@@ -72,6 +73,24 @@ class Settings(HostSource):
         "fuse.snapfuse",
     )
     """Types that are no place to store mail; a root file system is shown whatever its type is."""
+
+    def of_share(self, used: float | None) -> Severity | None:
+        """How bad it is that this share of a file system, or of its inodes, is used."""
+        if used is None or used < self.disk_warning:
+            return None
+        return "critical" if used >= self.disk_critical else "warning"
+
+    def of_full_in(self, seconds: float | None) -> Severity | None:
+        """How bad it is that a file system will be full in so long."""
+        if seconds is None or seconds > self.full_in_warning:
+            return None
+        return "critical" if seconds <= self.full_in_critical else "warning"
+
+    def of_certificate(self, left: float) -> Severity | None:
+        """How bad it is that a certificate has so many seconds left, negative when it ended."""
+        if left > self.certificate_warning:
+            return None
+        return "critical" if left <= self.certificate_critical else "warning"
 
     def role(self, name: str) -> Role:
         """The role called `name`; an unknown one asks for nothing."""
