@@ -9,9 +9,9 @@ import traceback
 from pathlib import Path
 
 from mailtui import __version__
+from mailtui.config.paths import private, state_folder
 from mailtui.config.revealed import mask
 from mailtui.connections.clean import clean_lines
-from mailtui.logs import state_folder
 
 EXIT_CODE = 70
 """A defect of mailtui (sysexits.h, EX_SOFTWARE)."""
@@ -30,12 +30,10 @@ def report(error: BaseException) -> str:
 
 def write(error: BaseException) -> Path | None:
     """Write the report where only its owner can read it; None if that is not possible."""
-    folder = state_folder()
-    path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        path = state_folder() / name
+        with open(path, "x", encoding="utf-8", opener=private) as file:
             file.write(report(error))
     except OSError:
         return None

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import suppress
-from pathlib import Path
+from io import TextIOWrapper
 
+from mailtui.config.paths import private, state_folder
 from mailtui.config.revealed import mask
 from mailtui.connections.clean import clean_lines
 
 SIZE = 1_000_000
 """Bytes after which the file is turned over; one older file is kept."""
-
-
-def state_folder() -> Path:
-    """Where crash reports and the log go (XDG base directory specification)."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "mailtui"
 
 
 class _Masked(logging.Formatter):
@@ -52,11 +46,12 @@ class LogFile(logging.Handler):
     def _opened(self) -> logging.Handler:
         from logging.handlers import RotatingFileHandler
 
-        folder = state_folder()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / "mailtui.log"
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        file = RotatingFileHandler(path, maxBytes=SIZE, backupCount=1, encoding="utf-8")
+        class Private(RotatingFileHandler):
+            def _open(self) -> TextIOWrapper:
+                return open(self.baseFilename, "a", encoding="utf-8", opener=private)
+
+        path = state_folder() / "mailtui.log"
+        file = Private(path, maxBytes=SIZE, backupCount=1, encoding="utf-8")
         file.setFormatter(self.formatter)
         file.handleError = lambda record: None  # type: ignore[method-assign]
         return file

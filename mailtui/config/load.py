@@ -16,6 +16,9 @@ from mailtui.config.settings import Settings
 
 Loc = tuple[str | int, ...]
 
+MOST_NODES = 200_000
+"""Keys and values of a configuration; a thousand hosts have some ten thousand."""
+
 
 def load(path: Path) -> Settings:
     """The settings in `path`. Raises ConfigError with every problem that was found.
@@ -56,15 +59,18 @@ def parse(text: str, path: Path) -> Settings:
         raise ConfigError([_yaml_problem(path, error)]) from None
     if root is None:
         raise ConfigError([ConfigProblem(path, 0, "", "the file is empty; expected `contexts:`")])
-    lines = dict(_lines(root, ()))
-    problems = [
+    if not _is_bounded(root):
+        words = f"more than {MOST_NODES:,} values, or an alias that contains itself"
+        raise ConfigError([ConfigProblem(path, 0, "", words)])
+    doubles = [
         ConfigProblem(path, line, _dotted(loc), "this key is written twice")
         for loc, line in _doubles(root, ())
     ]
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError([*problems, _yaml_problem(path, error)]) from None
+        raise ConfigError([*doubles, _yaml_problem(path, error)]) from None
+    lines, problems = dict(_lines(root, ())), doubles
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(data, context={"base": path.absolute().parent})
@@ -89,6 +95,20 @@ def _yaml_problem(path: Path, error: yaml.YAMLError) -> ConfigProblem:
     return ConfigProblem(path, 0, "", f"not valid YAML: {error}")
 
 
+def _is_bounded(root: yaml.Node) -> bool:
+    """False if the tree is too large with its aliases written out (a few lines can be millions)."""
+    nodes, seen = [root], 0
+    while nodes:
+        node, seen = nodes.pop(), seen + 1
+        if seen > MOST_NODES:
+            return False
+        if isinstance(node, yaml.MappingNode):
+            nodes += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+    return True
+
+
 def _lines(node: yaml.Node, loc: Loc) -> Iterator[tuple[Loc, int]]:
     yield loc, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
@@ -106,6 +126,8 @@ def _doubles(node: yaml.Node, loc: Loc) -> Iterator[tuple[Loc, int]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no key of ours: PyYAML itself refuses it
             if key.value in seen:
                 yield (*loc, key.value), key.start_mark.line + 1
             seen.add(key.value)

@@ -115,7 +115,14 @@ def _exposure(path: Path) -> str | None:
 def _command_output(command: tuple[str, ...], timeout: float) -> str:
     name = command[0] if command else "(empty)"
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout, check=False, text=True)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,  # the terminal's keys are the console's
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            text=True,
+        )
     except FileNotFoundError:
         raise SecretUnavailable(f"the command {name} was not found") from None
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:

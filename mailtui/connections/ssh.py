@@ -228,14 +228,14 @@ class SshPool:
 
     def __init__(self, connects: int) -> None:
         self._gate = asyncio.Semaphore(connects)
-        self._runners: dict[tuple[str, int | None, str | None, str], SshRunner] = {}
+        self._runners: dict[Endpoint, SshRunner] = {}
 
     def runner(self, endpoint: Endpoint) -> SshRunner:
-        """The runner of this endpoint, the same one for the same endpoint."""
-        key = (endpoint.address, endpoint.port, endpoint.user, endpoint.name)
-        if key not in self._runners:
-            self._runners[key] = SshRunner(endpoint, self._gate, self.runner)
-        return self._runners[key]
+        """The runner of this endpoint, the same one for the same endpoint by the same way."""
+        found = self._runners.get(endpoint)
+        if found is None:
+            found = self._runners[endpoint] = SshRunner(endpoint, self._gate, self.runner)
+        return found
 
     async def close(self) -> None:
         """Drop every connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
     from mailtui.config.settings import Host, Ssh
 
+_PLACE = re.compile(
+    r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<host>[^\s@:\[\]]+|[0-9A-Fa-f:.%]+))"
+    r"(?::(?P<port>\d+))?"
+)
+"""As ssh(1) writes a destination; an IPv6 address with a port stands in brackets."""
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
@@ -46,10 +52,11 @@ class Endpoint:
 
     @classmethod
     def _jump(cls, text: str, ssh: Ssh) -> Endpoint:
-        user, _, place = text.rpartition("@")
-        address, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
-        if port and not port.isdigit():
+        found = _PLACE.fullmatch(text)
+        if found is None:
             raise SourceError("config", f"jump host {text!r}: expected [user@]host[:port]")
+        user, port = found["user"], found["port"]
+        address = found["bracketed"] or found["host"]
         return cls(
             name=f"jump host {address}",
             address=address,

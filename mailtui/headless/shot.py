@@ -167,6 +167,7 @@ def _text(app: ConsoleApp) -> str:
 
 
 def _save(picture: str, target: str) -> None:
+    from mailtui.config.paths import private
     from mailtui.headless import text
     from mailtui.headless.errors import Refused
 
@@ -175,6 +176,7 @@ def _save(picture: str, target: str) -> None:
         sys.stdout.write(picture)
         return
     try:
-        Path(target).write_text(picture, encoding="utf-8")
+        with open(target, "w", encoding="utf-8", opener=private) as file:
+            file.write(picture)
     except OSError as error:
         raise Refused(f"{target}: {error.strerror or error}", exits.CANNOT_CREATE) from None

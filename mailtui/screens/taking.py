@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailtui.config.paths import private
 from mailtui.model import clock
 from mailtui.resources.export import as_csv, as_json
 
@@ -50,13 +51,8 @@ def export(app: ConsoleApp, target: str) -> str:
         return f"{path.name}: expected a name that ends in .csv or .json"
     rows = table.shown_rows
     text = as_json(table.resource, rows) if path.suffix == ".json" else as_csv(table.resource, rows)
-    try:
-        with path.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except FileExistsError:
-        return f"{path} exists already; nothing was written"
-    except OSError as error:
-        return f"{path}: {error.strerror or error}"
+    if error := save(path, text):
+        return error
     app.notify(f"wrote {len(rows):,} rows to {path}", markup=False)
     return ""
 
@@ -65,12 +61,24 @@ def shot(app: ConsoleApp, target: str) -> str:
     """Save the screen as SVG; an error as a sentence, or an empty string."""
     name = f"mailtui-{time.strftime('%Y%m%d-%H%M%S', time.localtime(clock.now()))}.svg"
     path = Path(target or name).expanduser()
+    if error := save(path, app.export_screenshot()):
+        return error
+    app.notify(f"saved {path}", markup=False)
+    return ""
+
+
+def save(path: Path, text: str) -> str:
+    """Make a file that only its owner can read; an error as a sentence, or an empty string."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(app.export_screenshot())
+        with open(path, "x", encoding="utf-8", newline="", opener=private) as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink(missing_ok=True)  # a part of it would be taken for the whole
+                raise
     except FileExistsError:
         return f"{path} exists already; nothing was written"
     except OSError as error:
         return f"{path}: {error.strerror or error}"
-    app.notify(f"saved {path}", markup=False)
     return ""

@@ -13,7 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from mailtui import __version__
-from mailtui.config.paths import default_path
+from mailtui.config.paths import default_path, private
 
 if TYPE_CHECKING:
     from mailtui.app import ConsoleApp
@@ -86,7 +86,7 @@ def _write() -> str:
     path = default_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8", opener=private) as file:
             file.write(text())
     except FileExistsError:
         return f"{path} is there already; edit it, then run: mailtui config check"

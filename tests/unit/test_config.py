@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -389,3 +390,30 @@ def test_what_is_shown_is_a_configuration_that_means_the_same(
     }
     for query in QUERIES:
         assert f"# production: {query}: " in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefg")),
+        "contexts: &a\n  t: *a\n",
+    ],
+    ids=["bomb", "itself"],
+)
+def test_aliases_without_end_are_refused(text: str) -> None:
+    assert "alias" in only(text)[2]
+
+
+@pytest.mark.parametrize("text", ["contexts: {{ name }}: 1\n", "? [a, b]\n: 1\n", "{a: 1}: 2\n"])
+def test_a_key_that_is_no_text_is_a_problem_of_the_file(text: str) -> None:
+    assert "YAML" in only(text)[2]
+
+
+def test_an_alias_may_be_used_often() -> None:
+    text = "contexts:\n  t:\n    hosts:\n      a: &h {roles: [mx]}\n      b: *h\n      c: *h\n"
+    assert list(load.parse(text, PATH).contexts["t"].hosts) == ["a", "b", "c"]
+
+
+def test_a_secrets_command_reads_no_keys_of_the_terminal() -> None:
+    assert Secret(command=("sh", "-c", "read line || echo none")).reveal() == "none"
