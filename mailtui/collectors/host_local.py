@@ -30,7 +30,7 @@ class LocalHostCollector(HostCollector):
 
     def __init__(self, name: str, host: Host, settings: Settings, connections: Connections) -> None:
         super().__init__(name, host, settings, connections)
-        self._threads = DaemonExecutor("disks", workers=1)
+        self._threads = DaemonExecutor("disks")
         self.commands = {
             key: asked for key, asked in self.commands.items() if key in ("failed", "units")
         }

@@ -76,7 +76,13 @@ class PrometheusCollector:
             headers = await credentials.headers(self._settings)
             self._client = PrometheusClient(self._settings, headers.get("Authorization", ""))
         client, now = self._client, clock.now()
-        return await self._executor.call(lambda: self._read(client, now), self.timeout)
+        try:
+            return await self._executor.call(lambda: self._read(client, now), self.timeout)
+        except SourceError as error:
+            if error.kind == "auth":  # the secret may have changed: read it anew
+                client.close()
+                self._client = None
+            raise
 
     async def close(self) -> None:
         """Drop the connections; a read that hangs is left behind."""

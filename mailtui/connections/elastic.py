@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import warnings
@@ -39,7 +40,11 @@ class ElasticClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._transport: AsyncElasticsearch | None = None
+        """Has the connections, and no credentials."""
         self._client: AsyncElasticsearch | None = None
+        """The same with credentials."""
+        self._opening = asyncio.Lock()
 
     async def call(self, ask: Callable[[AsyncElasticsearch], Awaitable[Any]]) -> Any:
         """The cleaned body of what `ask` answers.
@@ -61,6 +66,8 @@ class ElasticClient:
                 "is it the right URL, or is a proxy or another product in between?",
             ) from None
         except ApiError as error:
+            if error.meta.status == 401:
+                self._client = None  # the secret may have changed: read it anew
             raise _refused(error) from None
         except SerializationError as error:
             body = str(error.args[0] if error.args else "").encode()
@@ -75,39 +82,51 @@ class ElasticClient:
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
+        self._client = None
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            await transport.close()
 
     async def _opened(self) -> AsyncElasticsearch:
-        if self._client is None:
-            settings = self._settings
-            options: dict[str, Any] = {}
-            if settings.api_key is not None:
-                options["api_key"] = await reveal(settings.api_key)
-            elif settings.token is not None:
-                options["bearer_auth"] = await reveal(settings.token)
-            elif settings.username is not None and settings.password is not None:
-                password = await reveal(settings.password)
-                # in its header
-                remember(base64.b64encode(f"{settings.username}:{password}".encode()).decode())
-                options["basic_auth"] = (settings.username, password)
-            if any(url.startswith("https:") for url in settings.urls):
-                options["ssl_context"] = client_context(settings.tls)
-            from elasticsearch import AsyncElasticsearch, ElasticsearchWarning
+        async with self._opening:
+            if self._client is None:
+                credentials = await self._credentials()
+                if self._transport is None:
+                    self._transport = self._new_transport()
+                self._client = self._transport.options(**credentials)
+            return self._client
 
-            # the client warns on stderr, which is the operator's screen
-            warnings.simplefilter("ignore", ElasticsearchWarning)
-            self._client = AsyncElasticsearch(
-                [_with_port(url) for url in settings.urls],
-                request_timeout=settings.timeout,
-                # no second try at the same node, but one at each further node
-                max_retries=len(settings.urls) - 1,
-                retry_on_timeout=False,
-                connections_per_node=4,
-                **options,
-            )
-        return self._client
+    async def _credentials(self) -> dict[str, Any]:
+        settings = self._settings
+        if settings.api_key is not None:
+            return {"api_key": await reveal(settings.api_key)}
+        if settings.token is not None:
+            return {"bearer_auth": await reveal(settings.token)}
+        if settings.username is not None and settings.password is not None:
+            password = await reveal(settings.password)
+            # in its header
+            remember(base64.b64encode(f"{settings.username}:{password}".encode()).decode())
+            return {"basic_auth": (settings.username, password)}
+        return {}
+
+    def _new_transport(self) -> AsyncElasticsearch:
+        from elasticsearch import AsyncElasticsearch, ElasticsearchWarning
+
+        settings = self._settings
+        options: dict[str, Any] = {}
+        if any(url.startswith("https:") for url in settings.urls):
+            options["ssl_context"] = client_context(settings.tls)
+        # the client warns on stderr, which is the operator's screen
+        warnings.simplefilter("ignore", ElasticsearchWarning)
+        return AsyncElasticsearch(
+            [_with_port(url) for url in settings.urls],
+            request_timeout=settings.timeout,
+            # no second try at the same node, but one at each further node
+            max_retries=len(settings.urls) - 1,
+            retry_on_timeout=False,
+            connections_per_node=4,
+            **options,
+        )
 
 
 def _with_port(url: str) -> str:

@@ -30,6 +30,9 @@ class HttpClient:
         self.url = url
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self._authentication: dict[str, str] | None = None
+        self._opening = asyncio.Lock()
+        """Requests that begin together share one session, and one run of a secret's command."""
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, accept: tuple[int, ...] = ()
@@ -41,13 +44,15 @@ class HttpClient:
         import aiohttp
         from yarl import URL
 
-        session = await self._opened()
+        session, authentication = await self._opened()
         url = URL(self.url + path, encoded=True)
         if params:
             url = url.update_query(dict(params))
         try:
-            async with session.get(url) as response:
+            async with session.get(url, headers=authentication) as response:
                 body = await self._body(response)
+                if response.status == 401:
+                    self._authentication = None  # the secret may have changed: read it anew
                 if response.status >= 400 and response.status not in accept:
                     raise http_errors.of_status(self.name, response.status, response.headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -75,23 +80,28 @@ class HttpClient:
             parts.append(part)
         return b"".join(parts)
 
-    async def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            import aiohttp
+    async def _opened(self) -> tuple[aiohttp.ClientSession, dict[str, str]]:
+        async with self._opening:
+            if self._authentication is None:
+                self._authentication = await headers(self._settings)
+            if self._session is None:
+                self._session = self._new_session()
+            return self._session, self._authentication
 
-            authentication = await headers(self._settings)
-            secure = self.url.startswith("https:")
-            connector = aiohttp.TCPConnector(
-                ssl=client_context(self._settings.tls) if secure else True, limit=4
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                headers={**authentication, "Accept": "application/json"},
-                timeout=aiohttp.ClientTimeout(
-                    total=self._settings.timeout, connect=min(5.0, self._settings.timeout)
-                ),
-            )
-        return self._session
+    def _new_session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        settings = self._settings
+        secure = self.url.startswith("https:")
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=client_context(settings.tls) if secure else True, limit=4
+            ),
+            headers={"Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(
+                total=settings.timeout, connect=min(5.0, settings.timeout)
+            ),
+        )
 
 
 async def gather_all(*awaitables: Any) -> list[Any]:

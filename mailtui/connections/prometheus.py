@@ -17,6 +17,7 @@ from mailtui.connections.errors import SourceError
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
+    from requests import Session
 
     from mailtui.config.sources.prometheus import Settings
 
@@ -58,16 +59,16 @@ class PrometheusClient:
         """`data` of an endpoint that the library has no method for."""
 
         def answer() -> Any:
-            session = self._connect._session
-            response = session.get(f"{self._settings.url}{path}", timeout=self._settings.timeout)
+            url = f"{self._settings.url}{path}"
+            response = self._session.get(url, timeout=self._settings.timeout)
             return response.json()["data"]
 
         return self._answer(answer)
 
     def close(self) -> None:
         """Drop the connections."""
-        if "_connect" in self.__dict__:
-            self._connect.close()
+        if "_session" in self.__dict__:
+            self._session.close()
 
     def _answer(self, ask: Any) -> Any:
         from requests import RequestException
@@ -88,9 +89,19 @@ class PrometheusClient:
     @cached_property
     def _connect(self) -> PrometheusConnect:
         from prometheus_api_client import PrometheusConnect
+        from urllib3.util import Retry
+
+        return PrometheusConnect(
+            url=self._settings.url,
+            session=self._session,
+            retry=Retry(total=0, read=False, redirect=0),
+            timeout=self._settings.timeout,
+        )
+
+    @cached_property
+    def _session(self) -> Session:
         from requests import PreparedRequest, Response, Session
         from requests.auth import AuthBase
-        from urllib3.util import Retry
 
         settings, authorization = self._settings, self._authorization
 
@@ -119,12 +130,7 @@ class PrometheusClient:
         if (certificate := settings.tls.certificate) is not None:
             key = settings.tls.key
             session.cert = (str(certificate), str(key)) if key else str(certificate)
-        return PrometheusConnect(
-            url=settings.url,
-            session=session,
-            retry=Retry(total=0, read=False, redirect=0),
-            timeout=settings.timeout,
-        )
+        return session
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -56,7 +56,7 @@ async def on_thread(function: Callable[[], T]) -> T:
     """The result of a blocking function, on a thread that nobody waits for at the end."""
     from mailtui.connections.daemon_executor import DaemonExecutor
 
-    return await DaemonExecutor("loading", workers=1).call(function, timeout=60.0)
+    return await DaemonExecutor("loading").call(function, timeout=60.0)
 
 
 @asynccontextmanager
