@@ -21,7 +21,7 @@ TO = [
     *(("greylist.example.net", 2), ("full.example.com", 1), ("unknown.example.net", 2)),
     ("refused.example.net", 1),
 ]
-BACKLOG = 250
+BACKLOG = 150
 TLS = ssl.create_default_context(cafile="/etc/ssl/lab/ca.crt")
 USERS = [f"203.0.113.{n}" for n in range(50, 60)]
 """Addresses that people log in from; attackers have lower ones."""
