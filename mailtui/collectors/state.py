@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mailtui.model.reading import AnyReading, Reading
 
@@ -69,7 +69,3 @@ class State:
         """Call `listener` with the key after each change; the result stops it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
-
-    def snapshot(self) -> list[Any]:
-        """Every reading as plain data, for recordings."""
-        return [reading for _, reading in sorted(self._readings.items())]

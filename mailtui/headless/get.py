@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mailtui.headless import exits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mailtui.collectors.platform import Platform
     from mailtui.headless.resources import Known
@@ -92,10 +92,9 @@ class Plan:
             raise Refused(f"--where: {error}\n  {args.where}\n  {' ' * error.position}^") from None
         wanted = [part.strip() for part in (args.columns or "").split(",") if part.strip()]
         self.columns: Sequence[Column[Any]] = [self._column(name) for name in wanted] or every
-        self.sort: Callable[[list[Any]], None] | None = None
-        if order := args.sort or resource.sort:
-            column = self._column(order.removeprefix("-"))
-            self.sort = lambda rows: sort_rows(rows, column, descending=order.startswith("-"))
+        order: str = args.sort or resource.sort
+        self.sort = self._column(order.removeprefix("-")) if order else None
+        self.descending = order.startswith("-")
         self.limit: int | None = args.limit
 
     def _column(self, name: str) -> Column[Any]:
@@ -111,24 +110,10 @@ class Plan:
         """The rows that match, in order; `limit` is not applied yet."""
         rows = self.where.filter(rows) if self.where is not None else list(rows)
         if self.sort is not None:
-            self.sort(rows)
+            from mailtui.widgets.table_order import drain, ordered
+
+            rows = drain(ordered(rows, self.sort.value, self.descending))
         return rows
-
-
-def sort_rows(rows: list[Any], column: Column[Any], *, descending: bool) -> None:
-    """Sort in place, stably; what is unknown comes last in both directions."""
-    key = column.value
-    unknown = [row for row in rows if key(row) is None]
-    rows[:] = [row for row in rows if key(row) is not None]
-
-    def rank(row: Any) -> tuple[int, Any]:
-        value = key(row)
-        if isinstance(value, int | float):
-            return 0, value
-        return 1, str(value).casefold()
-
-    rows.sort(key=rank, reverse=descending)
-    rows += unknown
 
 
 async def _get(args: argparse.Namespace, plan: Plan) -> int:

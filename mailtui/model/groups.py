@@ -66,11 +66,6 @@ class Group(msgspec.Struct, frozen=True, gc=False):
         return f"{self.by}/{self.value}"
 
 
-def inner_by(by: By) -> str:
-    """What the groups inside a group of `by` share."""
-    return _INNER[by]
-
-
 def group(messages: Iterable[Message], by: By, now: float) -> list[Group]:
     """Groups of `messages`, the largest first (the youngest first for `by="age"`)."""
     members: dict[Any, list[Message]] = {}

@@ -5,13 +5,6 @@ from __future__ import annotations
 import msgspec
 
 
-class Sample(msgspec.Struct, frozen=True, gc=False):
-    """One series' value at the time of the query."""
-
-    labels: dict[str, str]
-    value: float
-
-
 class Trend(msgspec.Struct, frozen=True, gc=False):
     """A course of values at a fixed step; None where there is no sample."""
 

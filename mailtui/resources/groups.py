@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mailtui.model import clock
 from mailtui.model import format as fmt
-from mailtui.model.groups import BY, By, Group, age_histogram, group
+from mailtui.model.groups import By, Group, age_histogram, group
 from mailtui.model.mail import Message
 from mailtui.model.spark import spark
 from mailtui.resources.base import Column, Resource
@@ -80,6 +80,3 @@ def members(messages: Iterable[Message], row: Group | None, now: float) -> list[
         return [m for m in messages if low <= now - m.arrival_time < high]
     field = "queue_name" if row.by == "queue" else row.by
     return [m for m in messages if getattr(m, field) == row.value]
-
-
-__all__ = ["ALL", "BY", "members", "resource", "rows"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mailtui.collectors.state import State
 from mailtui.model import clock
 from mailtui.model import format as fmt
-from mailtui.model.problem import RANK, Problem
+from mailtui.model.problem import Problem
 from mailtui.resources.base import Column, Level, Resource
 
 if TYPE_CHECKING:
@@ -79,8 +79,3 @@ def rows_in(state: State, context: Context) -> list[Problem]:
     from mailtui.problems.engine import find_all
 
     return find_all(state, context, clock.now())
-
-
-def order(problem: Problem) -> tuple[int, float, str]:
-    """Sort key: worst first."""
-    return (RANK[problem.severity], -problem.weight, problem.key)

@@ -12,7 +12,6 @@ from textual.widget import Widget
 
 from mailtui.model.where import WhereError, compile_where
 from mailtui.model.where_complete import complete_where
-from mailtui.screens import ORDER
 from mailtui.widgets import table_messages
 from mailtui.widgets.footline import FootKey, FootLine
 from mailtui.widgets.glyphs import Glyphs
@@ -23,6 +22,7 @@ from mailtui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from mailtui.app import ConsoleApp
+    from mailtui.collectors.platform import Platform
 
 
 class ConsoleScreen(Screen[None]):
@@ -57,6 +57,10 @@ class ConsoleScreen(Screen[None]):
 
     def data_changed(self) -> None:
         """The state changed (or this screen came into view): show it."""
+
+    def wanted(self, platform: Platform) -> tuple[str, ...]:
+        """Names of the sources that this screen needs read while it is in view."""
+        return self.SOURCES
 
     def lead_in(self, where: str) -> None:
         """Come here from a problem: filter the main table by `where`."""
@@ -224,7 +228,3 @@ class ConsoleScreen(Screen[None]):
     @on(RowTable.CursorRowVanished)
     def _row_vanished(self, event: table_messages.CursorRowVanished) -> None:
         self.notify("the row under the cursor is gone; the cursor is on the next one")
-
-    def number_of(self) -> int:
-        """Number of this screen on the keys, 0 if it has none."""
-        return ORDER.index(self.NAME) + 1 if self.NAME in ORDER else 0

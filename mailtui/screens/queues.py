@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from mailtui.model import clock
 from mailtui.model import format as fmt
-from mailtui.model.groups import BY, By, Group
+from mailtui.model.groups import BY, By, Group, queue_counts
 from mailtui.model.mail import Message, QueueListing
 from mailtui.resources import groups, messages
 from mailtui.screens.base import ConsoleScreen
@@ -162,13 +162,9 @@ class View(ConsoleScreen):
 
 
 def _counts(listings: Iterable[tuple[str, QueueListing]]) -> str:
-    total: dict[str, int] = {}
-    known = False
-    for _, listing in listings:
-        known = True
-        for queue, count in listing.counts.items():
-            total[queue] = total.get(queue, 0) + count
-    if not known:
+    counts = [listing.counts for _, listing in listings]
+    if not counts:
         return "not read"
+    total = queue_counts(counts)
     shown = [name for name in QUEUES if total.get(name) or name in ("deferred", "active", "hold")]
     return " · ".join(f"{name} {fmt.count(total.get(name, 0))}" for name in shown)

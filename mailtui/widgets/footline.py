@@ -12,26 +12,23 @@ from textual.widget import Widget
 
 
 class FootKey(msgspec.Struct, frozen=True):
-    """One key: how it is written, what it does, why it does not do it now."""
+    """One key: how it is written, what it does."""
 
     key: str
     label: str
     action: str = ""
     """Name of the action for a click."""
-    why_not: str = ""
 
 
 class FootLine(Widget):
     """Keys from the left; those at the right end leave first when the line is narrow."""
 
-    COMPONENT_CLASSES = {"footline--key", "footline--label", "footline--not", "footline--message"}
+    COMPONENT_CLASSES = {"footline--key", "footline--label"}
     DEFAULT_CSS = """
     FootLine {
         height: 1; dock: bottom; background: $panel; color: $text;
         & > .footline--key { color: $accent; text-style: bold; }
         & > .footline--label { color: $foreground; }
-        & > .footline--not { color: $foreground 45%; }
-        & > .footline--message { color: $foreground; text-style: bold; }
     }
     """
     keys: reactive[tuple[FootKey, ...]] = reactive(())
@@ -73,8 +70,6 @@ class FootLine(Widget):
         return text
 
     def _part(self, key: FootKey) -> Text:
-        if key.why_not:
-            return Text(f"{key.key} {key.label} ({key.why_not})", style=self._style("not"))
         return Text.assemble((key.key, self._style("key")), " ", (key.label, self._style("label")))
 
     def _style(self, name: str) -> Style:

@@ -13,13 +13,12 @@ from textual.widget import Widget
 class TabLine(Widget):
     """One line: ` hosts 7 │ disks 14 │ units 21 `."""
 
-    COMPONENT_CLASSES = {"tabs--active", "tabs--other", "tabs--bad"}
+    COMPONENT_CLASSES = {"tabs--active", "tabs--other"}
     DEFAULT_CSS = """
     TabLine {
         height: 1; padding: 0 1;
         & > .tabs--active { text-style: bold reverse; }
         & > .tabs--other { color: $foreground 65%; }
-        & > .tabs--bad { color: $warning; text-style: bold; }
     }
     """
     tabs: reactive[tuple[tuple[str, str], ...]] = reactive(())

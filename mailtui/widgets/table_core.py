@@ -308,13 +308,6 @@ class TableCore(ScrollView, can_focus=True, inherit_bindings=False):
         row = self.row
         return None if row is None else self.resource.key(row)
 
-    def move_to_key(self, key: str) -> bool:
-        """Put the cursor on the row with this key; False if it is not shown."""
-        at = position_of_key(self._rows.view, key, self.resource.key)
-        if at >= 0:
-            self.move_cursor(at)
-        return at >= 0
-
     def move_cursor(self, to: int) -> None:
         """Put the cursor on a row by its place, as a key or a click does."""
         if not self.shown:
