@@ -276,7 +276,7 @@ class ConsoleApp(App[int]):
     def screen_in_view(self, view: ConsoleScreen) -> None:
         """A screen came into view: it shows what came meanwhile, and its sources are read."""
         if self.platform is not None:
-            self.platform.look_at(view.SOURCES)
+            self.platform.look_at(view.wanted(self.platform))
             view.data_changed()
         view.update_foot()
         self._update_top()
@@ -317,8 +317,7 @@ class ConsoleApp(App[int]):
                 time=now,
             )
         context = platform.context
-        readings = [r for r in platform.state.all() if not view.SOURCES or r.source in view.SOURCES]
-        fresh = summarise(readings, now)
+        fresh = summarise(platform.readings(view.wanted(platform)), now)
         counts = {"critical": 0, "warning": 0, "unknown": 0}
         for problem in self.problems:
             counts[problem.severity] += 1

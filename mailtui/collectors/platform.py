@@ -12,6 +12,7 @@ from mailtui.collectors.base import Collector
 from mailtui.collectors.poller import Poller
 from mailtui.collectors.state import State
 from mailtui.connections.pool import Connections
+from mailtui.model.reading import AnyReading
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -78,6 +79,14 @@ class Platform:
         for poller in self.pollers:
             if not wanted or poller.collector.source in wanted:
                 poller.read_now()
+
+    def readings(self, sources: Iterable[str] = ()) -> list[AnyReading]:
+        """The readings of these sources; without any, of those that are always read.
+
+        A source that is read only while a screen looks at it is old, and no fault, elsewhere.
+        """
+        wanted = set(sources) or {c.source for c in self.collectors if c.overview}
+        return [r for r in self.state.all() if r.source in wanted]
 
     def look_at(self, sources: Iterable[str]) -> None:
         """Pause what neither the overview nor the screen in view needs."""

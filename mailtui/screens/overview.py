@@ -81,7 +81,7 @@ class View(ConsoleScreen):
             return
         state, now = platform.state, clock.now()
         self.query_one(FlowBoard).tiles = tuple(flow.tiles(state, now))
-        readings = tuple(state.all())
+        readings = tuple(platform.readings())
         self.query_one(SourceLine).readings = readings
         table = self.table
         answered = any(r.status != "never" for r in readings)

@@ -78,6 +78,9 @@ class Platform:
 
     def look_at(self, _: Any) -> None: ...
 
+    def readings(self, _: Any = ()) -> list[Any]:
+        return self.state.all()
+
     async def stop(self, patience: float = 0.2) -> None: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mailtui.connections.errors import SourceError
 from mailtui.loading import Loading
 from mailtui.model import clock
 from mailtui.model.audit import AuditPage, AuditTail, Histogram
+from mailtui.model.reading import AnyReading
 
 DATA = Path(__file__).parent / "data"
 
@@ -88,6 +90,15 @@ class StillPlatform:
 
     def look_at(self, sources: object) -> None:
         """Nothing is polled."""
+
+    def readings(self, sources: Sequence[str] = ()) -> list[AnyReading]:
+        """As the platform: without names, those that are always read."""
+        on_demand = ("audit", "broker_connections")
+        return [
+            r
+            for r in self.state.all()
+            if (r.source in sources if sources else r.source not in on_demand)
+        ]
 
     def read_now(self, sources: object = ()) -> None:
         """Nothing is polled."""

@@ -128,6 +128,9 @@ class FakePlatform:
 
     def look_at(self, sources: Any) -> None: ...
 
+    def readings(self, _: Any = ()) -> list[Any]:
+        return self.state.all()
+
     def read_now(self, sources: Any = ()) -> None: ...
 
     async def stop(self, patience: float = 0.2) -> None: ...
