@@ -58,6 +58,8 @@ class Terminal:
                 **(env or {}),
             },
             start_new_session=True,
+            # whoever runs the tests may ignore SIGHUP (nohup), and children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL) and None,  # noqa: PLW1509
             cwd=home,
         )
         self._slave = slave
