@@ -212,7 +212,7 @@ def source_lines(readings: list[AnyReading], now: float) -> Iterator[tuple[str, 
             words = f"{len(good)} of {len(own)}  {words}"
         if absent:
             words += f"  not on {' '.join(r.target or r.source for r in absent)}"
-        yield f"  {source:<14}{words}", not good and len(absent) < len(own)
+        yield f"  {source:<20}{words}", not good and len(absent) < len(own)
     for reading in failed(readings):
         assert reading.fault is not None
         age = reading.age(now)

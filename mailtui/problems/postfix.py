@@ -42,7 +42,7 @@ def find(state: State, context: Context, now: float) -> Iterable[Problem]:
     summary = deferred(state.values("postfix", QueueListing))
     if not summary.total:
         return
-    read_at = min((r.read_at for r in readings if r.read_at), default=0.0)
+    read_at = min((r.read_at for r in readings if r.read_at and not r.absent), default=0.0)
     yield from _destination(summary, settings, now, read_at)
     yield from _sender(summary, settings, read_at)
     yield from _ours(summary, read_at)

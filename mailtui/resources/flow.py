@@ -94,8 +94,13 @@ def _deferred(state: State, metrics: MetricsReport) -> Tile:
     else:
         count = metrics.values.get("deferred")
     trend = metrics.trends.get("deferred")
-    growth = _growth(trend, count)
+    # a sum without a host is no sum, and compared with the whole platform's past it would lie
+    unread = [r.target for r in state.of("postfix") if r.status == "never"] if listings else []
+    growth = None if unread else _growth(trend, count)
     note, level = "", ""
+    if unread:
+        names = unread[0] if len(unread) == 1 else f"{len(unread)} hosts"
+        note, level = f"without {names}, never read", "unknown"
     if growth is not None and count is not None and abs(growth) >= max(10.0, 0.05 * count):
         note = f"{growth:+,.0f} in {int(GROWTH_SPAN // 60)} min"
         if growth > 0 and growth >= 0.5 * (count - growth) and growth >= 100:
