@@ -11,11 +11,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -24,11 +23,13 @@ from mailtui.loading import Loading
 from mailtui.model import clock
 from mailtui.screens import ORDER
 from mailtui.screens.base import ConsoleScreen
+from mailtui.screens.keys import BINDINGS
+from mailtui.screens.top_facts import top_facts
 from mailtui.widgets.glyphs import UNICODE, Glyphs, for_terminal
 from mailtui.widgets.prompt import Prompt
 from mailtui.widgets.table import RowTable
 from mailtui.widgets.themes import THEMES
-from mailtui.widgets.topline import TopFacts, TopLine
+from mailtui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from mailtui.collectors.platform import Platform
@@ -40,10 +41,6 @@ log = logging.getLogger("mailtui.app")
 
 FLUSH = 0.25
 """Seconds within which changes of the state are shown together."""
-
-
-def _key(id_: str, keys: str, action: str, title: str, tooltip: str) -> Binding:
-    return Binding(keys, action, title, show=False, id=f"app.{id_}", tooltip=tooltip)
 
 
 class ConsoleApp(App[int]):
@@ -59,22 +56,7 @@ class ConsoleApp(App[int]):
     /* with no width at all Textual divides by it */
     OptionList { min-width: 8; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            _key(f"screen_{n}", str(n), f"go('{name}')", name.capitalize(), f"Go to {name}")
-            for n, name in enumerate(ORDER, 1)
-        ),
-        _key("command", "colon", "command", "Command", "Type a command"),
-        _key("filter", "slash", "filter", "Filter", "Filter the list in focus"),
-        _key("help", "question_mark,f1", "help", "Help", "Keys, commands, filter language"),
-        _key("back", "escape,backspace", "back", "Back", "Take off the filter, or go back"),
-        _key("read", "r,f5", "read_now", "Read now", "Show new rows and read every source now"),
-        _key("contexts", "C", "contexts", "Contexts", "Work on another platform"),
-        _key("copy", "y", "copy", "Copy", "Copy the row under the cursor, or the marked rows"),
-        _key("export", "e", "export_prompt", "Export", "Write the shown rows to a file"),
-        _key("next_pane", "tab", "app.focus_next", "Next pane", "Focus the next list"),
-        _key("quit", "q,ctrl+q", "leave", "Quit", "End the console"),
-    ]
+    BINDINGS = BINDINGS
 
     def __init__(
         self, loading: Loading | None, *, start: str = "overview", where: str = ""
@@ -300,42 +282,15 @@ class ConsoleApp(App[int]):
 
     def _update_top(self) -> None:
         if (view := self._ready_view) is not None:
-            view.query_one(TopLine).facts = self.top_facts(view)
-
-    def top_facts(self, view: ConsoleScreen) -> TopFacts:
-        """What the first line says on `view`."""
-        from mailtui.model.freshness import summarise
-
-        platform, loading = self.platform, self.loading
-        now = clock.now()
-        if platform is None:
-            title = loading.title if loading is not None else ""
-            return TopFacts(
-                label=title,
-                simulation=bool(loading and loading.simulation),
-                user=self.user_name,
-                time=now,
-            )
-        context = platform.context
-        fresh = summarise(platform.readings(view.wanted(platform)), now)
-        counts = {"critical": 0, "warning": 0, "unknown": 0}
-        for problem in self.problems:
-            counts[problem.severity] += 1
-        return TopFacts(
-            label=context.label or platform.name,
-            color=context.color,
-            simulation=context.simulation,
-            path=tuple(self._view(name).HEADING for name in (*self._trail[-1:], view.NAME)),
-            read_only=context.read_only,
-            user=self.user_name,
-            time=now,
-            known=any(r.status != "never" or r.fault for r in platform.state.all()),
-            oldest=fresh.oldest,
-            stale=fresh.is_stale,
-            **counts,
-        )
+            view.query_one(TopLine).facts = top_facts(self, view)
 
     # --- going about ---
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Headings of the screen before and of the one in view."""
+        here = (view.NAME,) if (view := self.view) is not None else ()
+        return tuple(self._view(name).HEADING for name in (*self._trail[-1:], *here))
 
     def screen_names(self) -> tuple[str, ...]:
         """The screens, in the order of the number keys."""
