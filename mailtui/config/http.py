@@ -17,6 +17,8 @@ def _http_url(value: str) -> str:
         raise ValueError("expected a URL like https://host:9090")
     if parts.username or parts.password:
         raise ValueError("no user or password in a URL; use username and password")
+    if parts.query or parts.fragment:
+        raise ValueError("expected the base of the API, without ? and #")
     return value.rstrip("/")
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mailtui.config.doubts import doubts
 from mailtui.config.problems import ConfigError, ConfigProblem
 from mailtui.config.secrets import Secret
 from mailtui.config.settings import Settings
@@ -30,13 +31,17 @@ def load(path: Path) -> Settings:
 
 
 def warnings(settings: Settings, text: str, path: Path) -> list[ConfigProblem]:
-    """What of `settings` cannot work on this machine now: secrets that are not there."""
+    """What of `settings` cannot work on this machine now, or is hardly meant."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     lines = dict(_lines(root, ())) if root is not None else {}
     found = [
         ConfigProblem(path, _line(lines, loc), _dotted(loc), problem, "warning")
         for loc, secret in _secrets(settings, ())
         if (problem := secret.problem() or secret.missing_command()) is not None
+    ]
+    found += [
+        ConfigProblem(path, _line(lines, loc), _dotted(loc), words, "warning")
+        for loc, words in doubts(settings)
     ]
     return sorted(found, key=lambda warning: warning.line)
 
@@ -149,6 +154,17 @@ def _dotted(loc: Loc) -> str:
     return ".".join(str(part) for part in loc)
 
 
+_MAPPING = "expected keys with values below it, like {key: value}"
+_EXPECTED = {
+    "tuple_type": "expected a list, like [one, two]",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "string_type": "expected a text; a word that YAML reads otherwise goes in quotes",
+}
+"""Pydantic's error types whose own words speak of Python."""
+
+
 def _message(item: Any) -> str:
     kind, loc = item["type"], item["loc"]
     if kind == "extra_forbidden":
@@ -160,6 +176,8 @@ def _message(item: Any) -> str:
         return "this key is required"
     if kind in ("value_error", "assertion_error"):
         return str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
     message = str(item["msg"])
     return message[0].lower() + message[1:]
 

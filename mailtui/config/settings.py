@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, create_model, model_validator
@@ -44,10 +45,16 @@ class Ssh(Strict):
     """Connects at the same time; sshd's MaxStartups starts to drop above 10."""
 
 
+def _address(value: str) -> str:
+    if re.fullmatch(r"[^:]+:\d+", value):
+        raise ValueError("expected a name or an address alone; its port goes under `port`")
+    return value
+
+
 class Host(Strict):
     """One host; the key in `hosts` is its name on every screen."""
 
-    address: str | None = None
+    address: Annotated[str, AfterValidator(_address)] | None = None
     """Name or address to connect to; default: the host's name."""
     port: int | None = Field(default=None, ge=1, le=65535)
     user: str | None = None

@@ -84,7 +84,7 @@ def test_every_error_at_once_in_the_order_of_lines() -> None:
         ("context: b\ncontexts:\n  a: {hosts: {h: {}}}\n", 1, "there is no context 'b'"),
         ("contexts:\n  a: [\n", 3, "not valid YAML"),
         ("contexts:\n\ta: {}\n", 2, "not valid YAML"),
-        ("- a\n- b\n", 1, "dictionary"),
+        ("- a\n- b\n", 1, "keys with values"),
         ("contexts:\n  a: !!python/object/apply:os.system [id]\n", 2, "not valid YAML"),
         (in_prometheus("        timeout: 0\n"), 7, "greater than 0"),
         (in_prometheus("        timeout: 5 lightyears\n"), 7, "like 15s, 2m or 1h"),
@@ -417,3 +417,37 @@ def test_an_alias_may_be_used_often() -> None:
 
 def test_a_secrets_command_reads_no_keys_of_the_terminal() -> None:
     assert Secret(command=("sh", "-c", "read line || echo none")).reveal() == "none"
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "words"),
+    [
+        ("hosts: {mx1: {address: '10.77.0.11:22'}}", "mx1.address", "its port goes under `port`"),
+        ("hosts: {mx1: {roles: mx}}", "mx1.roles", "expected a list, like [one, two]"),
+        ("hosts: {mx1: no}", "hosts.mx1", "expected keys with values below it"),
+        (
+            "sources: {prometheus: {url: 'http://p:9090/graph?x=1'}}",
+            "prometheus.url",
+            "without ? and #",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_our_words(tmp_path: Path, line: str, where: str, words: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"contexts:\n  a:\n    {line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load.load(file)
+    (problem,) = caught.value.problems
+    assert problem.where.endswith(where)
+    assert problem.line == 3
+    assert words in problem.message
+
+
+def test_what_is_hardly_meant_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    text = "contexts:\n  a:\n    ssh: {keys: [nokey]}\n    hosts:\n      mx1: {roles: [mxx, mx]}\n"
+    file.write_text(text)
+    found = load.warnings(load.load(file), text, file)
+    assert [(w.line, w.severity) for w in found] == [(3, "warning"), (5, "warning")]
+    assert found[0].message == f"{tmp_path / 'nokey'}: no such file"
+    assert found[1].message.startswith("the role mxx asks for nothing; did you mean mx?")
