@@ -26,7 +26,7 @@ _OURS = re.compile(
     r"|milter|content filter|scan(?:ner)? (?:error|failed|unavailable)",
     re.IGNORECASE,
 )
-_REASON_WIDTH = 58
+_REASON_WIDTH = 160
 _LEAST_SENDER = 100
 """Messages from which a sender that dominates is a problem."""
 

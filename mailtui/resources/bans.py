@@ -33,7 +33,7 @@ RESOURCE: Resource[Ban] = Resource(
         Column("address", "address", lambda b: b.address, width=24, flex=1, truncate="never"),
         Column("jail", "jail", lambda b: b.jail, width=14, flex=1),
         Column("host", "host", lambda b: b.host, width=10),
-        Column("age", "banned for", _age, lambda b: fmt.age(_age(b)), "right", 10),
+        Column("age", "banned for", _age, lambda b: fmt.age(_age(b)), "right", 12),
         Column("left", "time left", _left, _left_text, "right", 10),
         Column(
             "since",

@@ -31,7 +31,7 @@ RESOURCE: Resource[AnyReading] = Resource(
     title="sources",
     columns=(
         Column("status", "status", lambda r: r.status, width=8, level=lambda r: _LEVELS[r.status]),
-        Column("source", "source", lambda r: r.source, width=14),
+        Column("source", "source", lambda r: r.source, width=18),
         Column("target", "host", lambda r: r.target, width=10),
         Column("age", "age", _age, lambda r: fmt.age(_age(r)), "right", 9),
         Column(
