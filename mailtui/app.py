@@ -96,6 +96,7 @@ class ConsoleApp(App[int]):
 
     async def on_mount(self) -> None:
         """Paint first, then load."""
+        self.app_resume_signal.subscribe(self, lambda _: self._repaint())
         for mode in ORDER:
             self._add_mode(mode)
         if self.loading is None:
@@ -113,6 +114,11 @@ class ConsoleApp(App[int]):
             view.call_later(view.lead_in, where)
         self.set_interval(1.0, self._tick)
         view.call_after_refresh(self.begin)
+
+    def _repaint(self) -> None:
+        """Back from the shell (fg): nothing of what was painted is still there."""
+        for widget in self.screen.walk_children(with_self=True):
+            widget.refresh()
 
     def begin(self) -> None:
         """Load the settings and what reads them, on a thread: it imports much."""

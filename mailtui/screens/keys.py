@@ -25,5 +25,6 @@ BINDINGS: list[BindingType] = [
     _key("copy", "y", "copy", "Copy", "Copy the row under the cursor, or the marked rows"),
     _key("export", "e", "export_prompt", "Export", "Write the shown rows to a file"),
     _key("next_pane", "tab", "app.focus_next", "Next pane", "Focus the next list"),
+    _key("suspend", "ctrl+z", "suspend_process", "Suspend", "Back to the shell; fg returns"),
     _key("quit", "q,ctrl+q", "leave", "Quit", "End the console"),
 ]

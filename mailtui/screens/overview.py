@@ -140,7 +140,8 @@ class View(ConsoleScreen):
         room = next((slot.width for slot in slots if slot.column.name == "text"), 0)
         label.display = isinstance(row, Problem) and cell_len(row.text) > room
         if isinstance(row, Problem):
-            label.update(Text(f"{' '.join(row.hosts)} {row.text}".strip()))
+            since = f", since {fmt.since(row.since, clock.now())}" if row.since else ""
+            label.update(Text(f"{' '.join(row.hosts)} {row.text}{since}".strip()))
 
     @on(RowTable.Selected)
     def _selected(self, event: table_messages.Selected) -> None:

@@ -31,7 +31,10 @@ def copy(app: ConsoleApp) -> None:
         app.notify(f"{len(rows):,} rows are too much for the clipboard; use e to export")
         return
     app.copy_to_clipboard(text)
-    app.notify(f"copied {len(rows):,} {'row' if len(rows) == 1 else 'rows'}", timeout=2)
+    app.notify(
+        f"sent to the terminal's clipboard: {len(rows):,} {'row' if len(rows) == 1 else 'rows'}",
+        timeout=2,
+    )
 
 
 def default_name(app: ConsoleApp) -> str:
