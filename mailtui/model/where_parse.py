@@ -108,14 +108,27 @@ def tokens(expr: str, *, lenient: bool = False) -> Iterator[Token]:
         yield Token(start, at)
 
 
+_BARE = re.compile(r"[A-Za-z0-9/][\w.@/+-]*", re.ASCII)
+_ESCAPED = re.compile(r'\\(["\\])')
+
+
 def _closing_quote(expr: str, opening: int) -> int:
     """Index of the mark that closes the quote at `opening`, or -1."""
     at = opening + 1
     while (at := expr.find('"', at)) >= 0:
-        if expr[at - 1] != "\\":
+        before = expr[opening + 1 : at]
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
             return at
         at += 1
     return -1
+
+
+def exactly(name: str, value: str) -> str:
+    """The term that is true where the column `name` is `value`, whatever `value` holds."""
+    if _BARE.fullmatch(value):
+        return f"{name}:={value}"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}:="{escaped}"'
 
 
 def parse_where(expr: str) -> list[Term]:
@@ -174,7 +187,7 @@ def _choices(expr: str, start: int, end: int, *, is_field: bool) -> Iterator[Cho
             return
         if at < end and expr[at] == '"':
             closing = _closing_quote(expr, at)
-            text = expr[at + 1 : closing].replace('\\"', '"')
+            text = _ESCAPED.sub(r"\1", expr[at + 1 : closing])
             yield Choice(sign, text, at + 1, quoted=True)
             at = closing + 1
             if at < end and expr[at] != "|":

@@ -13,6 +13,7 @@ from mailtui.model import format as fmt
 from mailtui.model.bans import Ban, BanReport
 from mailtui.model.problem import Problem
 from mailtui.model.reading import AnyReading
+from mailtui.model.where_parse import exactly
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -75,7 +76,7 @@ def _burst(
         hosts=(reading.target,),
         text=text,
         screen="bans",
-        where=f"host:={reading.target} age:<{int(settings.burst_window)}s",
+        where=f"{exactly('host', reading.target)} age:<{int(settings.burst_window)}s",
         since=_begin(recent),
         read_at=reading.read_at,
         weight=len(recent),

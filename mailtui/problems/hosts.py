@@ -11,6 +11,7 @@ from mailtui.model import format as fmt
 from mailtui.model.host import Certificate, HostFacts, Mount, Unit
 from mailtui.model.problem import Problem, Severity
 from mailtui.model.reading import AnyReading
+from mailtui.model.where_parse import exactly
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -67,7 +68,7 @@ class _About:
             hosts=(self.host,),
             text=text,
             screen="hosts",
-            where=f"host:={self.host} {where}".strip(),
+            where=f"{exactly('host', self.host)} {where}".strip(),
             since=since,
             read_at=self._read_at,
             weight=weight,
@@ -89,14 +90,14 @@ def _mount(about: _About, mount: Mount, settings: Settings) -> Iterator[Problem]
         f"disk/{about.host}/{mount.target}",
         severity,
         text,
-        f"mount:={_quoted(mount.target)}",
+        exactly("mount", mount.target),
         weight=100 * worst,
     )
 
 
 def _unit(about: _About, unit: Unit, now: float) -> Iterator[Problem]:
     key = f"unit/{about.host}/{unit.name}"
-    where = f"unit:={_quoted(unit.name)}"
+    where = exactly("unit", unit.name)
     if unit.active == "failed":
         why = f" ({unit.result})" if unit.result not in ("", "success") else ""
         severity: Severity = "critical" if unit.expected else "warning"
@@ -192,11 +193,3 @@ def _load(about: _About, facts: HostFacts) -> Iterator[Problem]:
     if min(one, five) >= LOAD_EXTREME * facts.cpus:
         text = f"load {one:.0f} on {facts.cpus} CPUs for more than 5 min"
         yield about.problem(f"load/{about.host}", "warning", text, "", weight=45)
-
-
-def _quoted(value: str) -> str:
-    """A value as the filter language wants it."""
-    if any(c.isspace() or c in '"|' for c in value):
-        escaped = value.replace('"', '\\"')
-        return f'"{escaped}"'
-    return value

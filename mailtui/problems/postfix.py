@@ -12,6 +12,7 @@ from mailtui.model import format as fmt
 from mailtui.model.mail import QueueListing
 from mailtui.model.problem import Problem, Severity
 from mailtui.model.reading import AnyReading
+from mailtui.model.where_parse import exactly
 from mailtui.problems.queue_summary import Summary, deferred
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _host(reading: AnyReading) -> Iterator[Problem]:
             "critical",
             (host,),
             f"the {DOWN}{waiting}",
-            f"host:={host}",
+            exactly("host", host),
             read_at=reading.read_at,
             weight=1000,
             since=since,
@@ -84,7 +85,7 @@ def _host(reading: AnyReading) -> Iterator[Problem]:
             "warning",
             (host,),
             f"{fmt.count(corrupt)} messages in the corrupt queue",
-            f"queue:=corrupt host:={host}",
+            f"queue:=corrupt {exactly('host', host)}",
             read_at=reading.read_at,
             weight=30,
         )
@@ -94,7 +95,7 @@ def _host(reading: AnyReading) -> Iterator[Problem]:
             "unknown",
             (host,),
             f"{fmt.count(listing.malformed)} lines of postqueue -j could not be understood",
-            f"host:={host}",
+            exactly("host", host),
             read_at=reading.read_at,
             weight=1,
         )
@@ -136,7 +137,9 @@ def _destination(
         "warning",
         summary.hosts_of(destination),
         text,
-        f"queue:=deferred destination:={destination}" if destination else "queue:=deferred",
+        f"queue:=deferred {exactly('destination', destination)}"
+        if destination
+        else "queue:=deferred",
         read_at=read_at,
         weight=count,
         since=since,
@@ -165,7 +168,7 @@ def _sender(summary: Summary, settings: Settings, read_at: float) -> Iterator[Pr
         "warning",
         summary.hosts_from(sender),
         text,
-        f'queue:=deferred sender:="{sender or "MAILER-DAEMON"}"',
+        f"queue:=deferred {exactly('sender', sender or 'MAILER-DAEMON')}",
         read_at=read_at,
         weight=count,
     )

@@ -10,6 +10,7 @@ from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.metrics import Alert, Forecast, MetricsReport, ScrapeTarget
 from mailtui.model.problem import Problem, Severity, worse
+from mailtui.model.where_parse import exactly
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -65,7 +66,7 @@ def _alerts(report: MetricsReport, context: Context, read_at: float) -> Iterator
             severity,
             text,
             screen="sources",
-            where=f'alert:="{_quoted(name)}"',
+            where=exactly("alert", name),
             read_at=read_at,
             weight=2.0 + len(alerts) / 100,
             hosts=tuple(hosts),
@@ -146,7 +147,7 @@ def _disk(forecast: Forecast, limits: HostSettings, read_at: float) -> Iterator[
 
 
 def _place(forecast: Forecast) -> str:
-    return f'host:="{_quoted(forecast.host)}" mount:="{_quoted(forecast.target)}"'
+    return f"{exactly('host', forecast.host)} {exactly('mount', forecast.target)}"
 
 
 def _span(seconds: float) -> str:
@@ -164,15 +165,11 @@ def _database(report: MetricsReport, read_at: float) -> Iterator[Problem]:
                 "warning",
                 f"replica is {fmt.size(lag)}B behind its leader",
                 screen="hosts",
-                where=f'host:="{_quoted(host)}"',
+                where=exactly("host", host),
                 read_at=read_at,
                 weight=8.0,
                 hosts=(host,),
             )
-
-
-def _quoted(value: str) -> str:
-    return value.replace('"', '\\"')
 
 
 def _problem(

@@ -13,6 +13,7 @@ from mailtui.model import format as fmt
 from mailtui.model.broker import BrokerQueue, BrokerReport
 from mailtui.model.metrics import MetricsReport
 from mailtui.model.problem import Problem, Severity
+from mailtui.model.where_parse import exactly
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
@@ -87,7 +88,7 @@ def _node_problem(node: str, text: str, read_at: float) -> Problem:
         hosts=(node.partition("@")[2],) if "@" in node else (),
         text=text,
         screen="broker",
-        where=f"broker_nodes node:={node}" if node else "",
+        where=f"broker_nodes {exactly('node', node)}" if node else "",
         read_at=read_at,
         weight=50.0,
         source="rabbitmq",
@@ -169,15 +170,9 @@ def _problem(
         hosts=(),
         text=text,
         screen="broker",
-        where=f"{field('queue', queue.name)} {field('vhost', queue.vhost)}",
+        where=f"{exactly('queue', queue.name)} {exactly('vhost', queue.vhost)}",
         since=since,
         read_at=read_at,
         weight=weight,
         source="rabbitmq",
     )
-
-
-def field(name: str, value: str) -> str:
-    """A term of the filter language that is true for exactly this value."""
-    escaped = value.replace('"', '\\"')
-    return f'{name}:="{escaped}"'

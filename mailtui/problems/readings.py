@@ -12,6 +12,7 @@ from mailtui.collectors.state import State
 from mailtui.model import format as fmt
 from mailtui.model.problem import Problem
 from mailtui.model.reading import AnyReading, Fault
+from mailtui.model.where_parse import exactly
 from mailtui.problems import fail2ban, postfix
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _host(reading: AnyReading, read_at: float, now: float) -> Problem:
         hosts=(reading.target,),
         text=_words(fault, reading.target, read_at, now),
         screen="hosts",
-        where=f"host:={reading.target}",
+        where=exactly("host", reading.target),
         since=fault.since,
         read_at=read_at,
         weight=100,
@@ -107,7 +108,7 @@ def _source(reading: AnyReading, now: float) -> Iterator[Problem]:
         hosts=(reading.target,) if reading.target else (),
         text=text,
         screen=_SCREENS.get(name, "overview"),
-        where=f"host:={reading.target}" if name == "hosts" else "",
+        where=exactly("host", reading.target) if name == "hosts" else "",
         since=fault.since if fault is not None else reading.read_at,
         read_at=reading.read_at,
         weight=50 if not reading.target else 10,

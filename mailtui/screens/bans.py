@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from textual import on
 
+from mailtui.model.where_parse import exactly
 from mailtui.resources import addresses, bans, jails
 from mailtui.screens.lists import ListSpec, ListsScreen
 from mailtui.widgets import table_messages
@@ -32,11 +33,11 @@ class View(ListsScreen):
     def _selected(self, event: table_messages.Selected) -> None:
         row, at = event.row, self.at
         if at == 0:
-            self._narrow(1, f"address:={row.address}")
+            self._narrow(1, exactly("address", row.address))
         elif at == 1:
-            self._narrow(0, f"address:={row.address}")
+            self._narrow(0, exactly("address", row.address))
         else:
-            self._narrow(0, f"jail:={row.name} host:={row.host}")
+            self._narrow(0, f"{exactly('jail', row.name)} {exactly('host', row.host)}")
 
     def _narrow(self, index: int, where: str) -> None:
         self.show_list(index)

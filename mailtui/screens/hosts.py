@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from mailtui.model import clock
 from mailtui.model import format as fmt
+from mailtui.model.where_parse import exactly
 from mailtui.resources import certificates, disks, hosts, units
 from mailtui.screens.lists import ListSpec, ListsScreen
 from mailtui.widgets import table_messages
@@ -55,7 +56,7 @@ class View(ListsScreen):
         if self.at == 0:
             host = event.key
             self.show_list(1)
-            self.apply_filter(self.main_panel.table, f"host:={host}")
+            self.apply_filter(self.main_panel.table, exactly("host", host))
 
     def _show_detail(self) -> None:
         detail = self.query_one("#host-detail", Static)

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailtui.model.where import WhereError, compile_where, parse_number
 from mailtui.model.where_complete import complete_where, completed_span
+from mailtui.model.where_parse import exactly
 from mailtui.resources.base import Column
 
 
@@ -205,3 +208,11 @@ def test_completed_span_is_the_piece_under_the_cursor() -> None:
     assert expr[span.start : span.end] == 'reason:"rate lim'
     span = completed_span(expr, 6)
     assert (span.start, span.end) == (6, 6)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_exactly_is_true_for_its_value_alone(value: str, other: str) -> None:
+    columns: list[Column[str]] = [Column("name", "name", lambda row: row)]
+    where = compile_where(exactly("name", value), columns)
+    assert where.matches(value)
+    assert where.matches(other) == (other.casefold() == value.casefold())
