@@ -95,6 +95,7 @@ def _say(word: str, readings: list[AnyReading], now: float) -> str:
     since = f" {fmt.age(age)}" if word == "stale" and age is not None else ""
     fault = first.fault
     why = fault.sentence() if fault is not None else "the poll is late"
+    why = why.removeprefix(f"{first.target or first.source}: ")  # the name stands before it
     return f"{names} {word}{since}: {why}"
 
 

@@ -42,11 +42,13 @@ class Contexts(ModalScreen[None]):
             line = Text.assemble(
                 ("● " if here else "  ", "bold"),
                 (f" {context.label or name} ", f"black on {context.color}"),
-                f"  {len(context.hosts)} hosts",
+                f"  {len(context.hosts)} {'host' if len(context.hosts) == 1 else 'hosts'}",
                 "  read-only" if context.read_only else "",
                 "  simulation" if context.simulation else "",
             )
             options.add_option(Option(line, id=name))
+            if here:
+                options.highlighted = options.option_count - 1
         yield options
 
     @on(OptionList.OptionSelected)
