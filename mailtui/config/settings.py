@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from mailtui.config import sources
+from mailtui.config.acting import Evidence, Journal, Operations
 from mailtui.config.base import Duration, FilePath, HostSource, Source, Strict
 from mailtui.config.problems import UnknownContext
 
@@ -91,6 +92,7 @@ class Context(Strict):
     simulation: bool = False
     """True for the sandbox: every screen says so."""
     ssh: Ssh = Ssh()
+    operations: Operations = Operations()
     hosts: dict[str, Host] = {}
     sources: Sources = Sources()
 
@@ -127,6 +129,8 @@ class Settings(Strict):
     """The context that opens first; default: the first."""
     contexts: dict[str, Context] = Field(min_length=1)
     ui: Ui = Ui()
+    journal: Journal = Journal()
+    evidence: Evidence = Evidence()
 
     @model_validator(mode="after")
     def _context_exists(self) -> Settings:
