@@ -165,7 +165,7 @@ class Evidence:
                     raise EvidenceError(f"{path} is no evidence file")
                 cipher = self.cipher(head[len(MAGIC) :])
                 for number, (nonce, sealed, _) in enumerate(_frames(file)):
-                    yield _opened(cipher, run, number, nonce, sealed, path)
+                    yield _opened(cipher, (run, number), nonce, sealed, path)
         except FileNotFoundError:
             raise EvidenceError(
                 f"there is no evidence of run {run}", "it expired, or nothing was destroyed"
@@ -235,9 +235,10 @@ def _bound(run: str, number: int) -> bytes:
     return f"{run}/{number}".encode()
 
 
-def _opened(cipher: Any, run: str, number: int, nonce: bytes, sealed: bytes, path: Path) -> Item:
+def _opened(cipher: Any, item: tuple[str, int], nonce: bytes, sealed: bytes, path: Path) -> Item:
     from cryptography.exceptions import InvalidTag
 
+    run, number = item
     try:
         plain = cipher.decrypt(nonce, sealed, _bound(run, number))
     except InvalidTag:

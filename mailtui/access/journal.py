@@ -74,8 +74,9 @@ class Verified(msgspec.Struct, frozen=True):
     would have announced did not run."""
 
 
-def _hash(prev: str, seq: int, at: float, kind: str, who: str, facts: dict[str, Any]) -> str:
-    body = msgspec.json.encode([prev, seq, at, kind, who, facts], order="deterministic")
+def _hash(prev: str, *fields: Any) -> str:
+    """Of a record's `seq`, `at`, `kind`, `who` and `facts`, after the one whose hash is `prev`."""
+    body = msgspec.json.encode([prev, *fields], order="deterministic")
     return hashlib.sha256(body).hexdigest()
 
 
@@ -222,7 +223,7 @@ class Journal:
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             if new:
                 _sync_folder(self.path.parent)
-            yield file  # type: ignore[misc]
+            yield file
 
     def _make_folder(self) -> None:
         if not self.path.parent.is_dir():
