@@ -63,8 +63,6 @@ class Consent:
     confirmed: bool = False
     word: str = ""
     code: str = field(default="", repr=False)
-    request: int | None = None
-    """The approved request that this plan was frozen in."""
 
 
 def _nothing(_: Any) -> None:
@@ -225,17 +223,26 @@ class Gate:
         """
         plan = run.plan
         operation = registry.find(plan.operation)
-        approved_by = await self._admit(operation, plan, consent)
+        await self._admit(operation, plan, consent)
         held = self._reserve(run)
         try:
+            # under the lock: of two that run one approved plan, the second finds it used
+            approval = await self._approval(operation, plan)
             digest = await self._keep(plan)
             await run.record(
-                "intent", **self._facts(plan), digest=digest, approved_by=approved_by,
-                request=consent.request, undoes=run.undoes, armed=self.person.armed,
-                machine=self.person.machine, login=self.person.login, process=os.getpid(),
+                "intent",
+                **self._facts(plan),
+                digest=digest,
+                approved_by=approval.approved_by if approval is not None else "",
+                request=approval.seq if approval is not None else None,
+                undoes=run.undoes,
+                armed=self.person.armed,
+                machine=self.person.machine,
+                login=self.person.login,
+                process=os.getpid(),
                 steps=[{"place": s.place, "does": s.does, "count": s.count} for s in plan.steps],
                 samples=plan.samples[:5],
-            )  # fmt: skip
+            )
             self.runs[run.id] = run
             return await self._carry_out(operation, run)
         finally:
@@ -290,8 +297,8 @@ class Gate:
 
     # --- inside ---
 
-    async def _admit(self, operation: Operation, plan: Plan, consent: Consent) -> str:
-        """Who approved it (or empty). Raises Refused; the refusal is in the journal."""
+    async def _admit(self, operation: Operation, plan: Plan, consent: Consent) -> None:
+        """Raises Refused if something is missing; the refusal is in the journal."""
         demands = self.demands(operation, plan)
         refusal = demands.refusal
         if not refusal and plan.context != self.context:
@@ -305,19 +312,19 @@ class Gate:
         if refusal:
             await self._record("refused", **self._facts(plan), why=refusal)
             raise NotPermitted(refusal)
-        approved_by = ""
-        if demands.approval:
-            approved_by = await self._approval(plan, consent)
+        await self._approval(operation, plan)
         if demands.code:
             await self._check_code(plan, consent)
-        return approved_by
 
-    async def _approval(self, plan: Plan, consent: Consent) -> str:
+    async def _approval(self, operation: Operation, plan: Plan) -> Entry | None:
+        """The approved request of this plan, None if it needs none. Raises NeedsApproval."""
+        if not self.demands(operation, plan).approval:
+            return None
         digest = plan.digest
         for entry in await self.entries():
             if entry.kind == "request" and entry.digest == digest:
                 if entry.state == "approved" and entry.who == self.person.name:
-                    return entry.approved_by
+                    return entry
                 raise NeedsApproval(f"request {entry.id} is {entry.state}")
         raise NeedsApproval("a second operator must approve this plan: mailtui approve")
 
