@@ -187,7 +187,7 @@ def poison(plan: Plan, args: argparse.Namespace) -> int:
 def purge(plan: Plan, args: argparse.Namespace) -> int:
     """rabbitmqctl purge_queue."""
     host = hosts(plan)[plan.having("broker")[0].name]
-    host.run(f"rabbitmqctl -q purge_queue {_quoted(args.queue)}")
+    host.run(f"rabbitmqctl -q -p {broker.VHOST} purge_queue {_quoted(args.queue)}")
     return 0
 
 

@@ -88,7 +88,7 @@ def _start(plan: Plan, everyone: dict[str, Host], bases: dict[str, Path]) -> Non
     STATE.mkdir(mode=0o755, exist_ok=True)
     keys.make(plan)
     secret = STATE / "rabbitmq.password"
-    secret.write_text(f"{broker.MONITOR_PASSWORD}\n")
+    secret.write_text(f"{broker.CONSOLE[1]}\n")
     secret.chmod(0o600)
     shutil.copy(keys.KEYS / "console", STATE / "id_ed25519")
     (STATE / "id_ed25519").chmod(0o600)

@@ -12,12 +12,20 @@ from typing import Any
 from lab.host import Host
 
 PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "pipeline.py"
-MONITOR_PASSWORD = "lab-monitor"
-"""Of the console's user, which has the tag `monitoring` and may change nothing."""
+VHOST = "mail"
+"""Where the platform's queues are; the default vhost `/` is empty."""
+CONSOLE = ("mailtui", "lab-console")
+"""The console's user. `monitoring` sees everything by HTTP and may close connections; its
+permissions let it publish to queues and take from them by AMQP, not make or remove any."""
 ADMIN = ("admin", "lab-admin")
 PIPELINE = ("pipeline", "lab-pipeline")
 _EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
-_NOTHING = {"configure": "^$", "write": "^$", "read": "^$"}
+_MESSAGES = {"configure": "^$", "write": r"^(amq\.default|mail\..*)$", "read": r"^mail\..*$"}
+_PLUGINS = (
+    *("rabbitmq_management", "rabbitmq_prometheus"),
+    # the broker's own way to move messages, which a bench compares the console's with
+    *("rabbitmq_shovel", "rabbitmq_shovel_management"),
+)
 _QUORUM = {"x-queue-type": "quorum"}
 _LETTERS = {**_QUORUM, "x-dead-letter-exchange": "mail.dlx", "x-delivery-limit": 5}
 
@@ -25,7 +33,7 @@ _LETTERS = {**_QUORUM, "x-dead-letter-exchange": "mail.dlx", "x-delivery-limit":
 def _queue(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "vhost": "/",
+        "vhost": VHOST,
         "durable": True,
         "auto_delete": False,
         "arguments": arguments,
@@ -33,20 +41,20 @@ def _queue(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 DEFINITIONS: dict[str, Any] = {
-    "vhosts": [{"name": "/"}],
+    "vhosts": [{"name": "/"}, {"name": VHOST}],
     "users": [
         {"name": ADMIN[0], "password": ADMIN[1], "tags": "administrator"},
-        {"name": "mailtui", "password": MONITOR_PASSWORD, "tags": "monitoring"},
+        {"name": CONSOLE[0], "password": CONSOLE[1], "tags": "monitoring"},
         {"name": PIPELINE[0], "password": PIPELINE[1], "tags": ""},
     ],
     "permissions": [
-        {"user": ADMIN[0], "vhost": "/", **_EVERYTHING},
-        {"user": "mailtui", "vhost": "/", **_NOTHING},
-        {"user": PIPELINE[0], "vhost": "/", **_EVERYTHING},
+        {"user": ADMIN[0], "vhost": VHOST, **_EVERYTHING},
+        {"user": CONSOLE[0], "vhost": VHOST, **_MESSAGES},
+        {"user": PIPELINE[0], "vhost": VHOST, **_EVERYTHING},
     ],
     "exchanges": [
         {
-            **{"name": "mail.dlx", "vhost": "/", "type": "fanout", "durable": True},
+            **{"name": "mail.dlx", "vhost": VHOST, "type": "fanout", "durable": True},
             **{"auto_delete": False, "internal": False, "arguments": {}},
         }
     ],
@@ -58,7 +66,7 @@ DEFINITIONS: dict[str, Any] = {
     ],
     "bindings": [
         {
-            **{"source": "mail.dlx", "vhost": "/", "destination": "mail.dead"},
+            **{"source": "mail.dlx", "vhost": VHOST, "destination": "mail.dead"},
             **{"destination_type": "queue", "routing_key": "", "arguments": {}},
         }
     ],
@@ -67,7 +75,7 @@ DEFINITIONS: dict[str, Any] = {
 
 def configure(host: Host) -> None:
     """One node, its definitions, one unit for each worker."""
-    host.write("/etc/rabbitmq/enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
+    host.write("/etc/rabbitmq/enabled_plugins", f"[{','.join(_PLUGINS)}].\n")
     host.write("/etc/rabbitmq/definitions.json", json.dumps(DEFINITIONS), 0o640, "root:rabbitmq")
     host.write(
         "/etc/rabbitmq/rabbitmq.conf",
@@ -84,7 +92,7 @@ def configure(host: Host) -> None:
     host.write("/opt/lab/pipeline.py", PROGRAM.read_text())
     host.enable("rabbitmq-server.service")
     for worker in ("publish", "scan", "store"):
-        url = f"amqp://{':'.join(PIPELINE)}@127.0.0.1:5672/%%2F"
+        url = f"amqp://{':'.join(PIPELINE)}@127.0.0.1:5672/{VHOST}"
         command = f"/usr/bin/python3 /opt/lab/pipeline.py {worker} {url}"
         after = "After=rabbitmq-server.service\nStartLimitIntervalSec=0"
         host.service(f"pipeline-{worker}", command, "User=nobody", after)
@@ -92,12 +100,12 @@ def configure(host: Host) -> None:
 
 def started(host: Host) -> None:
     """The API answers for the console's user."""
-    host.wait_for(f"curl -sf -u mailtui:{MONITOR_PASSWORD} 127.0.0.1:15672/api/overview", 90)
+    host.wait_for(f"curl -sf -u {':'.join(CONSOLE)} 127.0.0.1:15672/api/overview", 90)
 
 
 def publish(host: Host, queue: str, count: int, headers: dict[str, Any]) -> int:
     """Put `count` messages into a queue by the management API; how many were routed."""
-    url = f"http://{host.address}:15672/api/exchanges/%2F/amq.default/publish"
+    url = f"http://{host.address}:15672/api/exchanges/{VHOST}/amq.default/publish"
     login = base64.b64encode(":".join(ADMIN).encode()).decode()
     routed = 0
     for number in range(count):
