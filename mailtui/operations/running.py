@@ -87,9 +87,8 @@ class Run:
 
     async def record(self, kind: str, **facts: Any) -> None:
         """Write a record of this run and wait until it is on disk. Raises JournalError."""
-        await asyncio.to_thread(
-            self.journal.append, kind, self.who, run=self.id, operation=self.plan.operation, **facts
-        )
+        told = {"run": self.id, "operation": self.plan.operation, **facts}
+        await asyncio.to_thread(self.journal.append, kind, self.who, **told)
 
     def tell(self, step: Step, targets: Iterable[Target]) -> None:
         """The daemon is told to change these now."""
