@@ -15,8 +15,8 @@ PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "pipeline.py"
 VHOST = "mail"
 """Where the platform's queues are; the default vhost `/` is empty."""
 CONSOLE = ("mailtui", "lab-console")
-"""The console's user. `monitoring` sees everything by HTTP and may close connections; its
-permissions let it publish to queues and take from them by AMQP, not make or remove any."""
+"""The console's user. Closing a connection by HTTP needs the tag `administrator` (with `monitoring`
+the broker answers 401); its permissions are to publish to queues and take from them, no more."""
 ADMIN = ("admin", "lab-admin")
 PIPELINE = ("pipeline", "lab-pipeline")
 _EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -44,7 +44,7 @@ DEFINITIONS: dict[str, Any] = {
     "vhosts": [{"name": "/"}, {"name": VHOST}],
     "users": [
         {"name": ADMIN[0], "password": ADMIN[1], "tags": "administrator"},
-        {"name": CONSOLE[0], "password": CONSOLE[1], "tags": "monitoring"},
+        {"name": CONSOLE[0], "password": CONSOLE[1], "tags": "administrator"},
         {"name": PIPELINE[0], "password": PIPELINE[1], "tags": ""},
     ],
     "permissions": [

@@ -8,7 +8,7 @@ import msgspec
 
 from mailtui.collectors import fail2ban_parse as parse
 from mailtui.connections.errors import SourceError, ToolMissing
-from mailtui.connections.runner import Command, Completed, command
+from mailtui.connections.runner import SUDOERS_HINT, Command, Completed, command
 from mailtui.model import clock
 from mailtui.model.bans import Ban, BanReport, Jail
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SETTINGS_EVERY = 30
 """Reads between looks at a jail's times and limits, which seldom change."""
-_SUDOERS = "in sudoers there: USER ALL=(root) NOPASSWD: /usr/bin/fail2ban-client"
 _OWN = ("bantime", "findtime", "maxretry")
 
 
@@ -152,7 +151,7 @@ class Fail2banCollector:
                 "start it there (systemctl start fail2ban) and read its log",
             )
         if "Permission denied to socket" in words or "must be root" in words:
-            raise SourceError("auth", f"{self.target}: fail2ban-client needs root", _SUDOERS)
+            raise SourceError("auth", f"{self.target}: fail2ban-client needs root", SUDOERS_HINT)
         if words.startswith("sudo:") and not self._expected and not answer.missing:
             # sudo refuses a program that is not there as it refuses one that is not allowed
             raise ToolMissing(

@@ -91,7 +91,7 @@ def failure(host: str, cmd: Command, status: int, stderr: str) -> SourceError:
         return SourceError(
             "auth",
             f"{host}: sudo -n {tool} was refused ({words.removeprefix('sudo: ')})",
-            f"in sudoers there: USER ALL=(root) NOPASSWD: {tool_path(tool)}",
+            SUDOERS_HINT,
         )
     if status == 124 and cmd.argv[0] == "timeout":
         tool = next((word for word in cmd.argv[1:] if word[:1].isalpha()), tool)
@@ -99,17 +99,8 @@ def failure(host: str, cmd: Command, status: int, stderr: str) -> SourceError:
     return SourceError("server", f"{host}: {tool} ended with exit code {status}: {words}")
 
 
-_PATHS = {
-    "fail2ban-client": "/usr/bin/fail2ban-client",
-    "postqueue": "/usr/sbin/postqueue",
-    "postcat": "/usr/sbin/postcat",
-}
-"""Where Debian has the tools that need root; sudoers(5) wants whole paths."""
-
-
-def tool_path(tool: str) -> str:
-    """The path to write into sudoers for `tool`."""
-    return _PATHS.get(tool, tool)
+SUDOERS_HINT = "install mailtui's deploy/sudoers there, with visudo -c first"
+"""What to do where sudo refuses: the file has exactly the commands that the console runs as root."""
 
 
 class Runner(Protocol):

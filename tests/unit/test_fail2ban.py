@@ -155,11 +155,11 @@ async def test_a_fail2ban_that_is_down(version: str) -> None:
     ("status", "name"),
     [(255, "fail2ban-1.0.2/status-non-root.err"), (1, "fail2ban-1.0.2/status-nosudo-user.err")],
 )
-async def test_without_root_it_names_the_line_for_sudoers(status: int, name: str) -> None:
+async def test_without_root_it_names_the_file_for_sudoers(status: int, name: str) -> None:
     with pytest.raises(SourceError) as caught:
         await collector(answering(status, name)).read()
     assert caught.value.kind == "auth"
-    assert "NOPASSWD: /usr/bin/fail2ban-client" in caught.value.hint
+    assert "deploy/sudoers" in caught.value.hint
 
 
 async def test_every_client_runs_as_root() -> None:
