@@ -100,7 +100,7 @@ def failure(host: str, cmd: Command, status: int, stderr: str) -> SourceError:
 
 
 SUDOERS_HINT = "install mailtui's deploy/sudoers there, with visudo -c first"
-"""What to do where sudo refuses: the file has exactly the commands that the console runs as root."""
+"""What to do where sudo refuses: that file has exactly what the console runs as root."""
 
 
 class Runner(Protocol):
