@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-from lab import chaos, plan, up
+from lab import chaos, machine, plan, up
+from lab.host import hosts
 
 
 def main() -> int:
@@ -25,7 +26,8 @@ def main() -> int:
     args = parser.parse_args()
     described = plan.load()
     if args.verb == "chaos":
-        return int(args.fault(described, args))
+        with machine.alone():
+            return chaos.run(described, args)
     if args.verb == "shell":
         return _shell(described, args)
     if args.verb == "can":
@@ -36,7 +38,9 @@ def main() -> int:
 
 
 def _shell(described: plan.Plan, args: argparse.Namespace) -> int:
-    host = up.hosts(described)[args.host]
+    host = hosts(described).get(args.host)
+    if host is None:
+        raise SystemExit(f"lab: no host {args.host}; there are {', '.join(described.hosts)}")
     argv = ["/bin/bash", "-c", " ".join(args.command)] if args.command else ["/bin/bash", "-l"]
     os.environ.update(HOME="/root", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
     sys.stdout.flush()
@@ -44,7 +48,7 @@ def _shell(described: plan.Plan, args: argparse.Namespace) -> int:
 
 
 def _status(described: plan.Plan) -> int:
-    for host in up.hosts(described).values():
+    for host in hosts(described).values():
         if host.leader is None:
             print(f"{host.name:8}{host.address:14}down")
             continue
@@ -53,6 +57,8 @@ def _status(described: plan.Plan) -> int:
         )
         words = f"failed: {failed.strip()}" if failed.strip() else "up"
         print(f"{host.name:8}{host.address:14}{' '.join(host.roles):28}{words}")
+    for undo in chaos.present():
+        print(f"a fault is there; its inverse: lab chaos {' '.join(undo)}")
     return 0
 
 

@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import urllib.parse
 from collections.abc import Callable
+from pathlib import Path
 
 from lab import machine
-from lab.host import Host
-from lab.plan import HERE, Plan
+from lab.host import Host, hosts
+from lab.plan import HERE, STATE, Plan
 from lab.roles import broker
-from lab.up import hosts
 
 _FILLER = "/var/tmp/chaos-filler"
 _CLONE = HERE / "programs" / "clone.py"
 _POSTFIX = "postfix.service"
 _INSTANCE = "postfix@-.service"  # which Debian 12 has, and which that one starts
+_FAULTS = STATE / "faults"
+"""A file for each fault that is there, named by the words of its inverse."""
+_DEAD = "mail.dead"
+_INVERSE: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "cut": lambda args: ["heal", args.host],
+    "slow": lambda args: ["heal", args.host],
+    "fill": lambda args: ["free", args.host],
+    "stop": lambda args: ["start", args.host, args.unit],
+    "clone": lambda args: ["unclone", args.host],
+    "login": lambda args: ["unban", args.host, args.source],
+    "poison": lambda args: ["purge", _DEAD],
+    "traffic": lambda args: ["traffic"] if args.rate is not None else [],
+}
+
+
+def run(plan: Plan, args: argparse.Namespace) -> int:
+    """One verb. Its inverse is written down first: `lab up` undoes what nobody else undid."""
+    inverse = _INVERSE.get(args.fault_name)
+    if inverse and (words := inverse(args)):
+        _FAULTS.mkdir(exist_ok=True)
+        _file(words).touch()
+        return int(args.fault(plan, args))
+    given = (
+        args.fault_name,
+        *(getattr(args, name, None) for name in ("host", "unit", "source", "queue")),
+    )
+    code = int(args.fault(plan, args))
+    _file([word for word in given if word is not None]).unlink(missing_ok=True)
+    return code
+
+
+def present() -> list[list[str]]:
+    """The inverses of all faults that are there, in words."""
+    return sorted(urllib.parse.unquote(path.name).split() for path in _FAULTS.glob("*"))
+
+
+def undo(plan: Plan, words: list[str]) -> None:
+    """Run one of them."""
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers(dest="fault_name"))
+    run(plan, parser.parse_args(words))
+
+
+def _file(words: list[str]) -> Path:
+    return _FAULTS / urllib.parse.quote(" ".join(words), safe="")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +114,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument("count", type=int)
     one.add_argument("queue", nargs="?", default="mail.store")
     verb("purge", purge, "empty the dead-letter queue").add_argument(
-        "queue", nargs="?", default="mail.dead"
+        "queue", nargs="?", default=_DEAD
     )
     one = verb("traffic", traffic, "messages a minute that users send (without RATE: as planned)")
     one.add_argument("rate", nargs="?", type=float)
@@ -156,6 +202,7 @@ def unclone(plan: Plan, args: argparse.Namespace) -> int:
     """Delete what clone made: messages whose recipient says so."""
     host = _host(plan, args)
     host.run(
+        f"systemctl start {_POSTFIX}\n"  # should a clone have been killed
         "postqueue -j | jq -r 'select(.recipients[0].address | startswith(\"clone-\")) | .queue_id'"
         " | postsuper -d - 2>&1"
     )

@@ -13,6 +13,9 @@ from pathlib import Path
 from lab import machine
 from lab.plan import STATE, HostPlan, Plan
 
+_PATIENCE = 240.0
+"""Seconds within which everything starts, whatever else the machine has to do."""
+
 
 class Host:
     """A host of the lab, whether it runs or not."""
@@ -81,7 +84,9 @@ class Host:
         """A unit of our own that runs `command` and starts when it boots."""
         self.write(
             f"/etc/systemd/system/{name}.service",
-            f"[Unit]\nAfter=network.target\n{unit}\n[Service]\nExecStart={command}\n"
+            # on a busy machine what it needs may come late: it tries for ever
+            f"[Unit]\nAfter=network.target\nStartLimitIntervalSec=0\n{unit}\n"
+            f"[Service]\nExecStart={command}\n"
             f"Restart=always\nRestartSec=1\n{more}\n[Install]\nWantedBy=multi-user.target\n",
         )
         self.enable(f"{name}.service")
@@ -145,11 +150,13 @@ class Host:
             raise SystemExit(f"lab: on {self.name}: {script[:200]}\n{words}")
         return done.stdout.decode(errors="replace")
 
-    def wait_port(self, port: int, seconds: float = 60) -> None:
+    # limits are for what never comes; on a busy machine all may take several times as long
+
+    def wait_port(self, port: int, seconds: float = _PATIENCE) -> None:
         """Wait until somebody listens on a TCP port there."""
         self._wait(lambda: self._listens(port), f"port {port}", seconds)
 
-    def wait_for(self, script: str, seconds: float = 60, every: float = 0.5) -> None:
+    def wait_for(self, script: str, seconds: float = _PATIENCE, every: float = 0.5) -> None:
         """Wait until a shell script succeeds there."""
         test = shlex.quote(script)
         self._wait(
@@ -193,3 +200,8 @@ class Host:
     def _ids(self, file: str) -> dict[str, int]:
         lines = (self.root / "etc" / file).read_text().splitlines()
         return {name: int(number) for name, _, number, *_ in (line.split(":") for line in lines)}
+
+
+def hosts(plan: Plan) -> dict[str, Host]:
+    """Every host, whether it runs or not."""
+    return {name: Host(plan, own) for name, own in plan.hosts.items()}

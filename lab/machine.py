@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab.plan import STATE, HostPlan, Plan
@@ -24,6 +25,17 @@ def run(*argv: str, check: bool = True) -> str:
     if check and done.returncode:
         raise SystemExit(f"lab: {' '.join(argv)}: {done.stderr.strip() or done.returncode}")
     return done.stdout
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One `lab` changes things at a time; the others wait. Ends with the process that has it."""
+    folder = os.open(Path(__file__).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def bridge(plan: Plan) -> None:
@@ -86,9 +98,10 @@ def remove_all(plan: Plan) -> None:
     _kill(prefix)
     for mount in sorted(_mounts(), reverse=True):
         # systemd-nspawn's lock of a root file system, if that one was killed too
-        status = Path(mount).stat()
-        lock = f"inode-{status.st_dev}:{status.st_ino}"
-        Path("/run/systemd/nspawn/locks", lock).unlink(missing_ok=True)
+        with suppress(OSError):
+            status = Path(mount).stat()
+            lock = f"inode-{status.st_dev}:{status.st_ino}"
+            Path("/run/systemd/nspawn/locks", lock).unlink()
         run("umount", "-l", mount, check=False)
     for line in run("ip", "netns", "list").splitlines():
         if (name := line.split()[0]).startswith(prefix):

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
-from lab import keys, machine
-from lab.host import Host
+from lab import chaos, keys, machine
+from lab.host import Host, hosts
 from lab.plan import HERE, STATE, Plan
 from lab.roles import broker
 
@@ -22,28 +22,24 @@ _DONE = STATE / "up"
 """There once everything has started."""
 
 
-def hosts(plan: Plan) -> dict[str, Host]:
-    """Every host, whether it runs or not."""
-    return {name: Host(plan, own) for name, own in plan.hosts.items()}
-
-
 def up(plan: Plan) -> int:
-    """Bring everything up; nothing to do where it is up already."""
+    """Bring everything up; where it is up already, undo the faults that were left in it."""
     if why := cannot():
         print(f"lab: {why}", file=sys.stderr)
         return 1
     begun = time.monotonic()
-    everyone = hosts(plan)
-    if _DONE.exists() and all(host.leader for host in everyone.values()):
-        print("lab: is up")
-        return 0
-    bases = {suite: _base(suite) for suite in {own.suite for own in plan.hosts.values()}}
-    machine.remove_all(plan)
-    try:
-        _start(plan, everyone, bases)
-    except (KeyboardInterrupt, SystemExit):
-        print(f"lab: logs of hosts: {STATE}/hosts/*/console; lab down removes all", file=sys.stderr)
-        raise
+    with machine.alone():
+        everyone = hosts(plan)
+        if _is_up(plan, everyone):
+            print("lab: is up")
+            return 0
+        bases = {suite: _base(suite) for suite in {own.suite for own in plan.hosts.values()}}
+        machine.remove_all(plan)
+        try:
+            _start(plan, everyone, bases)
+        except (KeyboardInterrupt, SystemExit):
+            print(f"lab: logs: {STATE}/hosts/*/console; lab down removes all", file=sys.stderr)
+            raise
     print(f"lab: up in {time.monotonic() - begun:.0f} s")
     return 0
 
@@ -51,9 +47,26 @@ def up(plan: Plan) -> int:
 def down(plan: Plan) -> int:
     """Remove everything."""
     begun = time.monotonic()
-    machine.remove_all(plan)
+    with machine.alone():
+        machine.remove_all(plan)
     print(f"lab: down in {time.monotonic() - begun:.1f} s")
     return 0
+
+
+def _is_up(plan: Plan, everyone: dict[str, Host]) -> bool:
+    """True if everything runs, without a fault that somebody left there."""
+    if not _DONE.exists() or not all(host.leader for host in everyone.values()):
+        return False
+    try:
+        for words in chaos.present():
+            _say(f"undoing a fault: chaos {' '.join(words)}")
+            chaos.undo(plan, words)
+        with ThreadPoolExecutor(len(everyone)) as threads:
+            list(threads.map(_wait, everyone.values()))
+    except SystemExit as error:
+        print(f"{error}\nlab: starts anew", file=sys.stderr)
+        return False
+    return True
 
 
 def cannot() -> str:
@@ -108,10 +121,14 @@ def _boot(host: Host, base: Path) -> None:
 
 
 def _started(host: Host) -> None:
+    _wait(host)
+    _say(f"{host.name} is up ({', '.join(host.roles)})")
+
+
+def _wait(host: Host) -> None:
     for role in _roles(host):
         if hasattr(role, "started"):
             role.started(host)
-    _say(f"{host.name} is up ({', '.join(host.roles)})")
 
 
 def _roles(host: Host) -> list[ModuleType]:

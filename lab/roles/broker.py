@@ -94,13 +94,13 @@ def configure(host: Host) -> None:
     for worker in ("publish", "scan", "store"):
         url = f"amqp://{':'.join(PIPELINE)}@127.0.0.1:5672/{VHOST}"
         command = f"/usr/bin/python3 /opt/lab/pipeline.py {worker} {url}"
-        after = "After=rabbitmq-server.service\nStartLimitIntervalSec=0"
+        after = "After=rabbitmq-server.service"
         host.service(f"pipeline-{worker}", command, "User=nobody", after)
 
 
 def started(host: Host) -> None:
     """The API answers for the console's user."""
-    host.wait_for(f"curl -sf -u {':'.join(CONSOLE)} 127.0.0.1:15672/api/overview", 90)
+    host.wait_for(f"curl -sf -u {':'.join(CONSOLE)} 127.0.0.1:15672/api/overview")
 
 
 def publish(host: Host, queue: str, count: int, headers: dict[str, Any]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 
 import yaml
 
@@ -122,16 +121,5 @@ def _hashed(password: str) -> str:
 
 def started(host: Host) -> None:
     """It streams, or it leads and the mail database is filled."""
-    host.wait_for("curl -sf 127.0.0.1:8008/readiness", 90)
-    host.wait_for(
-        "psql -U postgres -h 127.0.0.1 mail -Atc 'SELECT 1 FROM accounts' | grep -q 1", 90
-    )
-
-
-def leader(hosts: list[Host]) -> Host:
-    """The member that leads now."""
-    for host in hosts:
-        answer = host.run("curl -s 127.0.0.1:8008/patroni", check=False)
-        if answer and json.loads(answer).get("role") in ("master", "primary"):
-            return host
-    raise SystemExit("lab: the database has no leader")
+    host.wait_for("curl -sf 127.0.0.1:8008/readiness")
+    host.wait_for("psql -U postgres -h 127.0.0.1 mail -Atc 'SELECT 1 FROM accounts' | grep -q 1")

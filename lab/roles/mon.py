@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lab.host import Host
+from lab.plan import Plan
 
 _PORTS = {
     "node": ("mx", "store", "db", "mon", "bk"),
@@ -139,20 +140,13 @@ def configure(host: Host) -> None:
     jobs = [
         {
             "job_name": job,
-            "static_configs": [
-                {
-                    "targets": [
-                        f"{one.name}:{_PORT[job]}"
-                        for one in host.plan.hosts.values()
-                        if set(roles) & set(one.roles)
-                    ]
-                }
-            ],
+            "static_configs": [{"targets": _targets(host.plan, job)}],
+            # Debian's Postfix exporter reads the whole log at each scrape: not oftener than this
+            "scrape_interval": "15s" if job == "postfix" else "5s",
         }
-        for job, roles in _PORTS.items()
+        for job in _PORTS
     ]
     config = {
-        # Debian's Postfix exporter reads the whole log at each scrape: not oftener than this
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["/etc/prometheus/mail.rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
@@ -173,5 +167,19 @@ def configure(host: Host) -> None:
 
 
 def started(host: Host) -> None:
-    """Both answer."""
+    """Both answer, and every exporter was scraped twice: before that there is no rate."""
     host.wait_for("curl -sf 127.0.0.1:9090/-/ready && curl -sf 127.0.0.1:9093/-/ready")
+    targets = sum(len(_targets(host.plan, job)) for job in _PORTS) + 1
+    query = f"count(sum_over_time(up[5m]) >= 2) == {targets}"
+    host.wait_for(
+        f"curl -sf 127.0.0.1:9090/api/v1/query --data-urlencode 'query={query}'"
+        " | jq -e '.data.result | length > 0'"
+    )
+
+
+def _targets(plan: Plan, job: str) -> list[str]:
+    return [
+        f"{one.name}:{_PORT[job]}"
+        for one in plan.hosts.values()
+        if set(_PORTS[job]) & set(one.roles)
+    ]

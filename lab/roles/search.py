@@ -52,10 +52,11 @@ def configure(host: Host) -> None:
     host.service(
         "search",
         f"{_START} --elasticsearch-port 9200 --host 0.0.0.0",
-        "ExecStartPre=/opt/lab/search-prepare\nTimeoutStartSec=30",
+        "ExecStartPre=/opt/lab/search-prepare\nTimeoutStartSec=infinity",
     )
 
 
 def started(host: Host) -> None:
-    """It answers."""
-    host.wait_port(9200)
+    """It answers, and finds events: for some seconds a search misses what was just written."""
+    newest = "127.0.0.1:9200/audit-*/_search?size=1&sort=@timestamp:desc"
+    host.wait_for(f"curl -sf '{newest}' | jq -e '.hits.hits | length > 0'")
