@@ -20,7 +20,8 @@ FREE_TEXT = ("--where", "--sort", "--query", "--columns")
 
 EPILOG = """\
 with no verb, the console opens. Exit codes: 0 fine, 1 warning, 2 critical, 3 unknown (status);
-64 wrong usage, 69 a source gave no answer, 70 a defect of mailtui, 73 cannot write,
+0 done, 1 partly, 2 failed, 3 unknown (do, undo); 64 wrong usage, 69 a source gave no answer or
+a plan is blocked, 70 a defect of mailtui, 73 cannot write, 75 try later, 77 not permitted,
 78 wrong configuration, 130 interrupted, 143 terminated.
 """
 

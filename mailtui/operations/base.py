@@ -20,6 +20,10 @@ class Refused(Exception):
     """An operation cannot be planned as asked: a sentence, and what to do next."""
 
 
+class NothingToDo(Refused):
+    """Everything is already as asked, or nothing of what is selected is there any more."""
+
+
 Scope = Literal["rows", "one", "platform"]
 """rows: acts on any number of rows; one: on exactly one; platform: needs no row."""
 

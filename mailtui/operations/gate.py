@@ -41,6 +41,10 @@ class NeedsApproval(Refused):
     """A second operator has to approve the plan first."""
 
 
+class AtWork(Refused):
+    """Somebody else is at work there now; the message says who."""
+
+
 @dataclass(frozen=True)
 class Demands:
     """What has to be given before a plan is run."""
@@ -144,6 +148,8 @@ class Gate:
             raise Refused(words)
         if not request.rows and not request.targets and operation.scope != "platform":
             raise Refused("nothing is selected: an empty selection means nothing, never everything")
+        if operation.scope == "one" and (count := len(request.rows or request.targets)) != 1:
+            raise Refused(f"{operation.id} acts on exactly one row, and {count:,} are selected")
         return await operation.plan(self.desk(operation.permission), request)
 
     async def rehearse(self, plan: Plan) -> None:
@@ -344,7 +350,7 @@ class Gate:
         try:
             return self.locks.take([*names, f"run {run.id}"], words)
         except Busy as error:
-            raise Refused(f"{error}; wait for its end (Journal shows it)") from None
+            raise AtWork(f"{error}; wait for its end (Journal shows it)") from None
 
     async def _carry_out(self, operation: Operation, run: Run) -> Outcome:
         desk = self.desk(operation.permission)
