@@ -13,6 +13,9 @@ from mailtui.connections.errors import SourceError
 if TYPE_CHECKING:
     from mailtui.connections.ssh_options import Endpoint, Resolved
 
+_LOST = "SSH connection closed"
+"""asyncssh's reason for a channel that was asked for when the connection was given up."""
+
 
 def translate(error: Exception, endpoint: Endpoint, found: Resolved | None) -> SourceError | None:
     """The SourceError that stands for `error`, or None if it is none of the connection's."""
@@ -29,7 +32,7 @@ def translate(error: Exception, endpoint: Endpoint, found: Resolved | None) -> S
             f"{name}: SSH refused every key for {user} at {place}",
             f"add the public key to {user}'s authorized_keys on {name}, or check `keys` and agent",
         )
-    if isinstance(error, asyncssh.ChannelOpenError):
+    if isinstance(error, asyncssh.ChannelOpenError) and error.reason != _LOST:
         return SourceError("server", f"{name}: the host opens no more channels ({_words(error)})")
     if isinstance(error, asyncssh.KeyImportError | asyncssh.ConfigParseError):
         hint = "load it into the agent: ssh-add" if "Passphrase" in str(error) else ""
