@@ -17,7 +17,9 @@ from mailtui.sandbox import (
     openssl,
     postcat,
     postfix,
+    postsuper,
     processes,
+    sendmail,
     systemctl,
 )
 from mailtui.sandbox.commands import Command, Context, Machine, UsageError
@@ -52,6 +54,7 @@ def machine(world: World, name: str) -> Machine:
     }
     if name in world.mail.spools:
         commands |= postfix.COMMANDS | postcat.COMMANDS
+        commands |= postsuper.COMMANDS | sendmail.COMMANDS
     if name in world.bans.hosts:
         commands |= fail2ban.COMMANDS
     return Machine(world, host, commands, files(world, host))

@@ -47,6 +47,8 @@ def _envelope(message: Message, host: Host) -> bytes:
 
 
 def _headers(message: Message, host: Host) -> bytes:
+    if message.content:
+        return message.content.partition(b"\n\n")[0] + b"\n"
     when = time.strftime("%a, %d %b %Y %H:%M:%S +0000 (UTC)", time.gmtime(message.arrival_time))
     first = message.recipients[0].address if message.recipients else "undisclosed-recipients:;"
     return encode(
@@ -86,7 +88,8 @@ async def postcat(context: Context, argv: list[str]) -> int:
     if everything or ("b" in flags and "h" in flags):
         parts.append(b"\n")
     if everything or "b" in flags:
-        parts.append(b"(the body of a simulated message)\n")
+        body = message.content.partition(b"\n\n")[2]
+        parts.append(body if message.content else b"(the body of a simulated message)\n")
     if envelope:
         parts.append(f"*** HEADER EXTRACTED {path} ***\n*** MESSAGE FILE END {path} ***\n".encode())
     await context.stdout.write(b"".join(parts))

@@ -18,6 +18,7 @@ _EX_UNAVAILABLE = 69
 _BATCH = 200
 """Messages between two looks at the event loop."""
 _MASTER = "postfix@-.service"
+_QUEUE_ID = re.compile(r"[0-9A-Za-z_]{1,100}")
 
 
 def spool(context: Context) -> Spool:
@@ -143,19 +144,51 @@ _USAGE = (
 )
 
 
+async def _flush(context: Context, flag: str, what: str = "") -> int:
+    """`-f`, `-i ID` and `-s SITE`, silent when they do anything."""
+    queues, world = spool(context), context.machine.world
+    if flag == "-i" and not _QUEUE_ID.fullmatch(what):
+        await context.err(f'postqueue: fatal: Cannot flush queue ID - invalid name: "{what}"')
+        return _EX_UNAVAILABLE
+    if not _running(context.machine.host):
+        if flag == "-i":
+            await context.err("postqueue: warning: connect to public/flush: Connection refused")
+        await context.err("postqueue: fatal: Cannot flush mail queue - mail system is down")
+        return _EX_UNAVAILABLE
+    if flag == "-f":
+        queues.flush(world.now)
+    elif flag == "-i":
+        queues.flush(world.now, [what])
+    else:
+        site = what.lower()
+        if site not in _expanded(_parameters(context), "fast_flush_domains").split():
+            await context.err(
+                f'postqueue: fatal: Flush service is not configured for destination "{what}"'
+            )
+            return _EX_UNAVAILABLE
+        queues.flush(
+            world.now,
+            [
+                m.queue_id
+                for m in queues.queue("deferred")
+                if any(r.address.lower().endswith(f"@{site}") for r in m.recipients)
+            ],
+        )
+    return 0
+
+
 async def postqueue(context: Context, argv: list[str]) -> int:
-    """`postqueue -j` and `-p`; exit 69 while the mail system is down."""
+    """`postqueue -j`, `-p`, `-f`, `-i ID`, `-s SITE`; exit 69 while the mail system is down."""
     name = argv[0]
     words = [w for w in argv[1:] if w not in ("-v", "-c", "/etc/postfix")]
+    if (len(words) == 2 and words[0] in ("-i", "-s")) or words == ["-f"]:
+        return await _flush(context, *words)
     if words not in (["-j"], ["-p"]):
-        if words and words[0] in ("-f", "-i", "-s"):
-            await context.err(f"{name}: fatal: {words[0]} is not supported by this sandbox")
-        else:
-            flag = words[0].lstrip("-")[:1] if words else ""
-            if flag and flag not in "fijps":
-                await context.err(f"{name}: invalid option -- '{flag}'")
-            await context.err(f"{name}: fatal: {_USAGE}")
-        return 1 if words[:1] and words[0] in ("-f", "-i", "-s") else 64
+        flag = words[0].lstrip("-")[:1] if words else ""
+        if flag and flag not in "fijps":
+            await context.err(f"{name}: invalid option -- '{flag}'")
+        await context.err(f"{name}: fatal: {_USAGE}")
+        return 64 if flag and flag not in "fijps" else _EX_UNAVAILABLE
     queues = spool(context)
     if not _running(context.machine.host):
         cause = "(Connect to the Postfix showq service: Connection refused)"
@@ -182,11 +215,14 @@ async def mailq(context: Context, argv: list[str]) -> int:
 # -- postconf
 
 
-def _parameters(host: Host) -> dict[str, tuple[str, bool]]:
+def _parameters(context: Context) -> dict[str, tuple[str, bool]]:
     """Parameter → value, and whether main.cf sets it."""
+    host: Host = context.machine.host
     return {
         "compatibility_level": ("3.6", True),
-        "enable_long_queue_ids": ("yes", True),
+        "authorized_flush_users": ("static:anyone", False),
+        "enable_long_queue_ids": ("yes" if spool(context).long_ids else "no", True),
+        "fast_flush_domains": ("$relay_domains", False),
         "inet_interfaces": ("all", True),
         "inet_protocols": ("all", True),
         "mail_version": (host.postfix_version, False),
@@ -202,6 +238,7 @@ def _parameters(host: Host) -> dict[str, tuple[str, bool]]:
         "myorigin": ("example.org", True),
         "queue_directory": ("/var/spool/postfix", False),
         "queue_run_delay": ("300s", False),
+        "relay_domains": ("partner.example.net", True),
         "relayhost": ("", False),
         "smtpd_sasl_auth_enable": ("yes", True),
         "smtpd_sasl_type": ("dovecot", True),
@@ -211,10 +248,15 @@ def _parameters(host: Host) -> dict[str, tuple[str, bool]]:
     }
 
 
+def _expanded(known: dict[str, tuple[str, bool]], name: str) -> str:
+    """A value with `$name` put in, once."""
+    return re.sub(r"\$(\w+)", lambda m: known[m[1]][0] if m[1] in known else m[0], known[name][0])
+
+
 async def postconf(context: Context, argv: list[str]) -> int:
     """`postconf [-h] NAME…`, `postconf -n`; a listing of every parameter is refused."""
-    known = _parameters(context.machine.host)
-    flags = {w for w in argv[1:] if w.startswith("-")}
+    known = _parameters(context)
+    flags = {f"-{c}" for w in argv[1:] if w.startswith("-") for c in w[1:]}
     names = [w for w in argv[1:] if not w.startswith("-")]
     if flags - {"-h", "-n", "-x"} or not (names or "-n" in flags):
         raise UsageError("only `-h`, `-n` and named parameters are supported by this sandbox")
@@ -224,9 +266,7 @@ async def postconf(context: Context, argv: list[str]) -> int:
         if name not in known:
             await context.err(f"{argv[0]}: warning: {name}: unknown parameter")
             continue
-        value = known[name][0]
-        if "-x" in flags:
-            value = value.replace("$myhostname", context.machine.host.fqdn)
+        value = _expanded(known, name) if "-x" in flags else known[name][0]
         await context.out(value if "-h" in flags else f"{name} = {value}".rstrip())
     return 0
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mailtui.sandbox.commands import ROOT_PATH, Command, Context, UsageError
 from mailtui.sandbox.printf import echo, printf
-from mailtui.sandbox.streams import lines
+from mailtui.sandbox.streams import Null, lines
 
 _DURATION = re.compile(r"(\d*\.?\d+)([smhd]?)")
 _SCALE = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -182,6 +182,31 @@ async def _sudo_list(context: Context) -> int:
     return 0
 
 
+async def xargs(context: Context, argv: list[str]) -> int:
+    """`xargs [-r] [-n N] COMMAND…`: words of standard input, without quoting; 123 if one failed."""
+    words, limit, empty = argv[1:], 5000, True
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag in ("-r", "--no-run-if-empty"):
+            empty = False
+        elif flag.startswith("-n") and (flag[2:] or words):
+            limit = int(flag[2:] or words.pop(0))
+        elif flag != "--":
+            raise UsageError(f"{flag}: not supported by this sandbox")
+    data = b"".join([line async for line in lines(context.stdin)])
+    given = data.decode("utf-8", "surrogateescape").split()
+    starts = range(0, len(given), limit) if given or not empty else ()
+    status = 0
+    for start in starts or ([0] if empty else []):
+        part = given[start : start + limit]
+        one = await _run(replace(context, stdin=Null()), [*(words or ["echo"]), *part], "xargs")
+        if one in (126, 127, 255):
+            return 124 if one == 255 else one
+        status = status or (123 if one else 0)
+        await asyncio.sleep(0)
+    return status
+
+
 async def _refused(context: Context, argv: list[str]) -> int:
     raise UsageError("not supported by this sandbox", 2)
 
@@ -189,7 +214,7 @@ async def _refused(context: Context, argv: list[str]) -> int:
 _REAL = (
     "awk", "basename", "chmod", "cp", "dirname", "dpkg-query", "du", "find", "journalctl",
     "ln", "lsblk", "mkdir", "mktemp", "mount", "mv", "ps", "readlink", "rm", "sed", "seq", "stat",
-    "tee", "touch", "tr", "who", "xargs",
+    "tee", "touch", "tr", "who",
 )  # fmt: skip
 """Every Debian has them: "not found" would be a lie, and what they would say is not simulated."""
 
@@ -212,5 +237,6 @@ COMMANDS: dict[str, Command] = {
     "/usr/bin/sleep": sleep,
     "/usr/bin/sudo": sudo,
     "/usr/bin/timeout": timeout,
+    "/usr/bin/xargs": xargs,
     "/usr/bin/true": lambda context, argv: _status(0),
 }

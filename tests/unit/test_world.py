@@ -143,9 +143,12 @@ def test_operators_actions_on_a_spool() -> None:
     assert spool.hold([first, "nosuch"]) == [first]
     assert spool.messages[first].queue_name == "hold"
     assert spool.delete([second, "nosuch"]) == [second]
-    size = len(spool.messages)
-    assert spool.requeue([third, second], moving.now) == [third]
+    requeued, size = spool.messages[third], len(spool.messages)
+    assert spool.requeue([third, second]) == [third]
+    assert spool.messages[third].queue_name == "maildrop", "until pickup(8) comes"
+    assert spool.pickup(NOW + 1) == [requeued]
     assert third not in spool.messages
+    assert spool.messages[requeued.queue_id] is requeued
     assert len(spool.messages) == size
     moving.advance(NOW + 900)
     assert spool.messages[first].queue_name == "hold", "held mail is not tried"

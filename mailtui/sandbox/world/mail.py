@@ -5,10 +5,12 @@ How messages come and go is in `traffic.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 QUEUES = ("maildrop", "hold", "incoming", "active", "deferred")
+SUPER = ("hold", "incoming", "active", "deferred")
+"""Queues that postsuper(1) acts on unless told otherwise."""
 
 _BASE52 = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 _BASE51 = _BASE52[:-1]
@@ -62,6 +64,8 @@ class Message:
     """Epoch seconds."""
     attempts: int = 0
     forced_expire: bool = False
+    content: bytes = b""
+    """Headers and body as sendmail(1) got them; empty: made up by postcat."""
 
 
 @dataclass(slots=True)
@@ -91,8 +95,10 @@ class Spool:
     """By queue ID, in order of arrival."""
     counters: Counters = field(default_factory=Counters)
     next_inode: int = 131_073
+    long_ids: bool = True
+    """`enable_long_queue_ids`; short ones are used again."""
     woken: list[str] = field(default_factory=list)
-    """IDs that somebody made due (`flush`, `requeue`) since the last step."""
+    """IDs that somebody made due (`flush`, `release`) since the last step."""
 
     def counts(self) -> dict[str, int]:
         """Messages by queue name; every name of QUEUES is there."""
@@ -108,54 +114,77 @@ class Spool:
     def new_id(self, seconds: int, microseconds: int) -> str:
         """A queue ID not in use."""
         self.next_inode = 131_073 + (self.next_inode - 131_072) % 2_000_000
+        if not self.long_ids:
+            return f"{microseconds % 1_000_000:05X}{self.next_inode:X}"
         return long_queue_id(seconds, microseconds, self.next_inode)
 
-    def delete(self, ids: Iterable[str]) -> list[str]:
+    def delete(self, ids: Iterable[str], queues: Sequence[str] = SUPER) -> list[str]:
         """As `postsuper -d`: the IDs that were there and are gone."""
-        return [i for i in ids if self.messages.pop(i, None) is not None]
+        return [m.queue_id for m in self._of(ids, queues) if self.messages.pop(m.queue_id, None)]
 
-    def hold(self, ids: Iterable[str]) -> list[str]:
+    def hold(
+        self, ids: Iterable[str], queues: Sequence[str] = ("incoming", "active", "deferred")
+    ) -> list[str]:
         """As `postsuper -h`: the IDs that were put on hold."""
-        return self._move(ids, from_queues=("incoming", "active", "deferred"), to="hold")
+        return self._move(ids, queues, "hold")
 
-    def release(self, ids: Iterable[str]) -> list[str]:
+    def release(self, ids: Iterable[str], queues: Sequence[str] = ("hold",)) -> list[str]:
         """As `postsuper -H`: the IDs that were released, to the deferred queue."""
-        return self._move(ids, from_queues=("hold",), to="deferred")
-
-    def requeue(self, ids: Iterable[str], now: float) -> list[str]:
-        """As `postsuper -r`: each becomes a new message, with a new ID and arrival time."""
-        done: list[str] = []
-        for old in ids:
-            message = self.messages.pop(old, None)
-            if message is None:
-                continue
-            message.arrival_time = int(now)
-            message.queue_id = self.new_id(int(now), (len(done) * 1_913) % 1_000_000)
-            message.queue_name, message.attempts, message.next_retry = "deferred", 0, now + 1.0
-            self.messages[message.queue_id] = message
-            self.woken.append(message.queue_id)
-            done.append(old)
+        done = self._move(ids, queues, "deferred")
+        self.woken += done
         return done
+
+    def expire(self, ids: Iterable[str], queues: Sequence[str] = SUPER) -> list[str]:
+        """As `postsuper -e`: the IDs that will be returned at the next attempt."""
+        done = []
+        for message in self._of(ids, queues):
+            if not message.forced_expire:
+                message.forced_expire = True
+                done.append(message.queue_id)
+        return done
+
+    def requeue(self, ids: Iterable[str], queues: Sequence[str] = SUPER) -> list[str]:
+        """As `postsuper -r`: to the maildrop under the old ID, until `pickup`."""
+        return self._move(ids, queues, "maildrop")
+
+    def pickup(self, now: float) -> list[Message]:
+        """As pickup(8): what is in the maildrop becomes new queue files, with new IDs.
+
+        The arrival time stays, the delay reasons go.
+        """
+        found = list(self.queue("maildrop"))
+        for number, message in enumerate(found):
+            del self.messages[message.queue_id]
+            self.next_inode += 1
+            message.queue_id = self.new_id(int(now), (number * 1_913) % 1_000_000)
+            message.queue_name, message.attempts, message.next_retry = "active", 0, 0.0
+            message.forced_expire = False
+            for recipient in message.recipients:
+                recipient.delay_reason = ""
+            self.messages[message.queue_id] = message
+        return found
 
     def flush(self, now: float, ids: Iterable[str] | None = None) -> list[str]:
         """As `postqueue -f` (all) or `-i ID`: deferred messages become due."""
-        chosen = list(self.messages) if ids is None else list(ids)
         done: list[str] = []
-        for queue_id in chosen:
-            message = self.messages.get(queue_id)
-            if message is not None and message.queue_name == "deferred":
-                message.next_retry = now
-                self.woken.append(queue_id)
-                done.append(queue_id)
+        for message in self._of(list(self.messages) if ids is None else ids, ("deferred",)):
+            message.next_retry = now
+            self.woken.append(message.queue_id)
+            done.append(message.queue_id)
         return done
 
-    def _move(self, ids: Iterable[str], from_queues: tuple[str, ...], to: str) -> list[str]:
-        done: list[str] = []
+    def _of(self, ids: Iterable[str], queues: Sequence[str]) -> Iterator[Message]:
         for queue_id in ids:
             message = self.messages.get(queue_id)
-            if message is not None and message.queue_name in from_queues:
+            if message is not None and message.queue_name in queues:
+                yield message
+
+    def _move(self, ids: Iterable[str], queues: Sequence[str], to: str) -> list[str]:
+        done: list[str] = []
+        for message in self._of(ids, queues):
+            if message.queue_name != to:
                 message.queue_name = to
-                done.append(queue_id)
+                done.append(message.queue_id)
         return done
 
 

@@ -130,11 +130,15 @@ class Traffic:
             sasl = rates.sasl_failures.get(spool.host)
             if sasl is not None:
                 counters.sasl_failures += poisson(self._random, sasl.at(now) * dt)
+            for message in spool.pickup(now):
+                self._activate(spool, now, message)
         self._attempt(now)
         self._retry(now, dt)
 
     def _arrive(self, spool: Spool, at: float, cause: Cause | None) -> None:
-        message = self._message(spool, at, cause, "active")
+        self._activate(spool, at, self._message(spool, at, cause, "active"))
+
+    def _activate(self, spool: Spool, at: float, message: Message) -> None:
         done = at + self._random.expovariate(1.0 / _ACTIVE_SECONDS)
         heapq.heappush(self._active, (done, next(self._order), spool, message))
 
@@ -143,6 +147,9 @@ class Traffic:
         while self._active and self._active[0][0] <= now:
             _, _, spool, message = heapq.heappop(self._active)
             if message.queue_name != "active" or message.queue_id not in spool.messages:
+                continue
+            if message.forced_expire:
+                self._expire(spool, message)
                 continue
             cause = self.causes.get(message.cause)
             if cause is None:
@@ -173,10 +180,7 @@ class Traffic:
             cause = self.causes.get(message.cause)
             age = now - message.arrival_time
             if message.forced_expire or age > LIFETIME:
-                del spool.messages[message.queue_id]
-                spool.counters.expired += 1
-                spool.counters.bounced += 1
-                spool.counters.removed += 1
+                self._expire(spool, message)
             elif cause is None or self._random.random() < cause.accept.at(now):
                 self._remove(spool, message)
             else:
@@ -186,6 +190,27 @@ class Traffic:
 
     def _schedule(self, spool: Spool, message: Message) -> None:
         heapq.heappush(self._retries, (message.next_retry, next(self._order), spool, message))
+
+    def _expire(self, spool: Spool, message: Message) -> None:
+        """Return it to its sender."""
+        del spool.messages[message.queue_id]
+        spool.counters.expired += 1
+        spool.counters.bounced += 1
+        spool.counters.removed += 1
+
+    def submit(self, host: str, sender: str, recipients: list[str], content: bytes) -> Message:
+        """A message from sendmail(1) on a host; its delivery is tried as any other."""
+        spool, now = self._world.mail.spools[host], self._world.now
+        domains = {address.rpartition("@")[2].lower() for address in recipients}
+        named = (c for c in self.causes.values() if domains & {d for d, _ in c.domains})
+        cause = next(named, None)
+        message = self._message(spool, now, cause, "active")
+        message.sender, message.content, message.size = sender, content, len(content)
+        message.recipients = [Recipient(address) for address in dict.fromkeys(recipients)]
+        message.sasl_username = ""
+        spool.counters.received += 1
+        self._activate(spool, now, message)
+        return message
 
     def _remove(self, spool: Spool, message: Message) -> None:
         del spool.messages[message.queue_id]
