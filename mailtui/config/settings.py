@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from mailtui.config import sources
+from mailtui.config.access import Access
 from mailtui.config.acting import Evidence, Journal, Operations
 from mailtui.config.base import Duration, FilePath, HostSource, Source, Strict
 from mailtui.config.problems import UnknownContext
@@ -129,6 +130,7 @@ class Settings(Strict):
     """The context that opens first; default: the first."""
     contexts: dict[str, Context] = Field(min_length=1)
     ui: Ui = Ui()
+    access: Access = Access()
     journal: Journal = Journal()
     evidence: Evidence = Evidence()
 
