@@ -14,7 +14,14 @@ def main() -> int:
     """One verb."""
     parser = argparse.ArgumentParser(prog="lab", description="A mail platform of real daemons.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("up", help="bring it up")
+    start = verbs.add_parser("up", help="bring it up")
+    start.add_argument(
+        "--suite",
+        action="append",
+        default=[],
+        metavar="HOST=SUITE",
+        help="another suite of Debian for one host (trixie); may be repeated",
+    )
     verbs.add_parser("down", help="take it down without a trace")
     verbs.add_parser("status", help="which host runs, what failed there")
     verbs.add_parser("can", help="exit code 0 if this machine can have a lab, else why not")
@@ -24,7 +31,9 @@ def main() -> int:
     faults = verbs.add_parser("chaos", help="faults, each with its inverse")
     chaos.add(faults.add_subparsers(dest="fault_name", required=True))
     args = parser.parse_args()
-    described = plan.load()
+    described = plan.load(
+        suites=dict(one.partition("=")[::2] for one in getattr(args, "suite", ()))
+    )
     if args.verb == "chaos":
         with machine.alone():
             return chaos.run(described, args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,18 @@ class Plan:
         return f"{self.name}0"
 
 
-def load(path: Path = HERE / "hosts.yaml") -> Plan:
-    """The plan in a file like hosts.yaml."""
+def load(path: Path = HERE / "hosts.yaml", suites: Mapping[str, str] | None = None) -> Plan:
+    """The plan in a file like hosts.yaml; `suites` has other suites for some hosts."""
     text: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     suite, hosts = text.pop("suite"), text.pop("hosts")
     return Plan(
         hosts={
             name: HostPlan(
-                name, one["address"], one["disk"], tuple(one["roles"]), one.get("suite", suite)
+                name,
+                one["address"],
+                one["disk"],
+                tuple(one["roles"]),
+                (suites or {}).get(name, one.get("suite", suite)),
             )
             for name, one in hosts.items()
         },

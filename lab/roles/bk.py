@@ -32,7 +32,7 @@ def client(host: Host) -> None:
     host.write(
         "/etc/borg.env",
         f"BORG_REPO={_REPOSITORY.format(server=server.name)}\n"
-        "BORG_RSH=ssh -i /root/.ssh/backup\nBORG_PASSPHRASE=lab-backup\n"
+        "BORG_RSH='ssh -i /root/.ssh/backup'\nBORG_PASSPHRASE=lab-backup\n"
         "BORG_BASE_DIR=/var/lib/borg\n",
         0o600,
     )

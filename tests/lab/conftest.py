@@ -20,6 +20,8 @@ from mailtui.collectors.platform import Platform
 from mailtui.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 180
+"""Seconds after which what is waited for will not come, however busy the machine is."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,9 +49,26 @@ def chaos(*argv: object) -> str:
     return lab("chaos", *map(str, argv))
 
 
-def on(host: str, script: str) -> str:
+def on(host: str, script: str, check: bool = True) -> str:
     """The output of root's shell on a host."""
-    return lab("shell", host, script)
+    return lab("shell", host, script, check=check)
+
+
+def as_mailtui(host: str, command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command line there by ssh, as the console would."""
+    _, context = load(Path(os.environ["MAILTUI_LAB"])).choose()
+    return subprocess.run(
+        [
+            *("ssh", "-F", "none", "-o", "BatchMode=yes", "-i", "/run/mailtui-lab/id_ed25519"),
+            *("-o", "UserKnownHostsFile=/run/mailtui-lab/known_hosts"),
+            *("-o", "IdentitiesOnly=yes", f"mailtui@{context.hosts[host].address}", command),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        input=given,
+    )
 
 
 def mailtui(*argv: str) -> str:
@@ -59,9 +78,9 @@ def mailtui(*argv: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
-    assert done.returncode in (0, 1, 2, 3), done.stderr
+    assert done.returncode in (0, 1, 2, 3) and done.stdout, done.stderr
     return done.stdout
 
 
@@ -71,20 +90,19 @@ def rows(*argv: str) -> list[dict[str, Any]]:
     return found
 
 
-async def until(true: Callable[[], Any], seconds: float, every: float = 0.3) -> Any:
-    """The first true value of `true()` within so many seconds; else a failure."""
-    end = time.monotonic() + seconds
+async def until(true: Callable[[], Any], every: float = 0.3) -> Any:
+    """The first true value of `true()`; a failure if there is none."""
+    end = time.monotonic() + PATIENCE
     while not (value := true()):
-        assert time.monotonic() < end, f"not within {seconds} s"
+        assert time.monotonic() < end, f"not within {PATIENCE} s"
         await asyncio.sleep(every)
     return value
 
 
 @pytest.fixture
 def running() -> None:
-    """Without the lab every test would wait in vain: end the session."""
-    if "down" in lab("status").split():
-        pytest.exit("the lab is down", returncode=1)
+    """The lab is up and has no fault, whatever the test before left there."""
+    lab("up")
 
 
 @pytest.fixture

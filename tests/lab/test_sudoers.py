@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from mailtui.config.load import load
-from tests.lab.conftest import on
+from tests.lab.conftest import as_mailtui, on, until
 
 pytestmark = pytest.mark.usefixtures("running")
-
-
-def as_mailtui(host: str, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line there by ssh, as the console would."""
-    _, context = load(Path(os.environ["MAILTUI_LAB"])).choose()
-    return subprocess.run(
-        [
-            *("ssh", "-F", "none", "-o", "BatchMode=yes", "-i", "/run/mailtui-lab/id_ed25519"),
-            *("-o", "UserKnownHostsFile=/run/mailtui-lab/known_hosts"),
-            *("-o", "IdentitiesOnly=yes", f"mailtui@{context.hosts[host].address}", command),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 @pytest.mark.parametrize(
@@ -50,8 +28,9 @@ def test_what_the_console_runs_is_allowed(command: str) -> None:
 
 
 @pytest.mark.parametrize("flags", ["-qe", "-qeh"])
-def test_a_message_can_be_looked_at(flags: str) -> None:
-    queue_id = on("mx1", "postqueue -j | jq -r .queue_id | head -n 1").strip()
+async def test_a_message_can_be_looked_at(flags: str) -> None:
+    deferred = 'postqueue -j | jq -sr \'map(select(.queue_name == "deferred"))[0].queue_id // ""\''
+    queue_id = await until(lambda: on("mx1", deferred).strip())
     done = as_mailtui("mx1", f"sudo -n -- postcat {flags} {queue_id}")
     assert "ENVELOPE RECORDS" in done.stdout, done.stderr
 
