@@ -6,16 +6,18 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mailtui import __version__
 from mailtui.headless import exits
 
-VERBS = ("demo", "status", "get", "tail", "shot", "config", "sandbox")
+VERBS = ("demo", "status", "get", "tail", "shot", "config", "sandbox", "do", "undo",
+         "approve", "journal")  # fmt: skip
 """Modules in `mailtui.headless`; each adds its own parser."""
 
-FREE_TEXT = ("--where", "--sort", "--query", "--columns")
+FREE_TEXT = ("--where", "--sort", "--query", "--columns", "--why")
 """Options whose value may begin with a dash: `--sort -age`, `--where -queue:hold`."""
 
 EPILOG = """\
@@ -29,8 +31,18 @@ a plan is blocked, 70 a defect of mailtui, 73 cannot write, 75 try later, 77 not
 class Parser(argparse.ArgumentParser):
     """argparse with the documented exit code for wrong usage, and no guessed abbreviations."""
 
+    late: Callable[[Parser, Sequence[str]], None] | None = None
+    """Adds the options that depend on the other words, before anything is parsed."""
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **settings})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """argparse's, after `late`."""
+        if self.late is not None and args is not None:
+            self.late(self, args)
+            self.late = None
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where to look."""

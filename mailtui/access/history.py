@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from mailtui.access.journal import Record
+from mailtui.access.journal import Journal, Record
+from mailtui.access.locks import Locks
+from mailtui.model import clock
 
 EntryState = Literal[
     "done", "partly", "failed", "unknown", "running", "interrupted",
@@ -101,6 +103,15 @@ def fold(records: Iterable[Record], now: float, running: Iterable[str] = ()) -> 
             values["state"] = "expired"
         found.append(draft.entry())
     return sorted(found, key=lambda entry: -entry.seq)
+
+
+def read(journal: Journal, locks: Locks) -> list[Entry]:
+    """The journal's entries, newest first; blocking. Raises JournalError."""
+    records = [record for _, record in journal.records()]
+    runs = {str(r.facts.get("run")) for r in records if r.kind == "intent"}
+    ended = {str(r.facts.get("run")) for r in records if r.kind == "outcome"}
+    alive = [run for run in runs - ended if locks.is_held(f"run {run}")]
+    return fold(records, clock.now(), alive)
 
 
 def _interrupted(draft: _Draft) -> str:

@@ -42,6 +42,8 @@ class Journal(Strict):
     """The file; default: `journal.jsonl` in the state folder. Its folder also holds the plans."""
     index: str | None = None
     """Index or data stream of the search engine that it is shipped to; default: not shipped."""
+    context: str | None = None
+    """The context whose search engine that is; default: the first that has one."""
 
     def file(self) -> Path:
         """The journal's file. Raises OSError if the state folder cannot be made."""

@@ -45,6 +45,11 @@ def explain(verb: str, error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         say(verb, f"cannot write: {error.strerror}")
         return exits.CANNOT_CREATE
+    from mailtui.headless.gated import code_of
+
+    if (code := code_of(error)) is not None:
+        say(verb, str(error))
+        return code
     from mailtui import crash
 
     path = crash.write(error)

@@ -23,6 +23,10 @@ SETTINGS_OF = {"audit": "elasticsearch", "broker_connections": "rabbitmq"}
 """Sources whose settings stand under another name."""
 
 
+catches: Callable[[int], bool] | None = None
+"""Is told of a signal first; true: it is dealt with, and the verb goes on."""
+
+
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Run a verb; a signal cancels it, so that it ends what it started. The exit code.
 
@@ -35,6 +39,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     got: list[int] = []
 
     def end(number: int) -> None:
+        if catches is not None and catches(number):
+            return
         got.append(number)
         task.cancel()
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mailtui.access.history import Entry, fold
+from mailtui.access import history
+from mailtui.access.evidence import EvidenceError
+from mailtui.access.history import Entry
 from mailtui.access.journal import Journal, JournalError
 from mailtui.access.locks import Busy, Held, Locks
 from mailtui.access.plans import Plans
@@ -158,24 +160,18 @@ class Gate:
 
     # --- two persons ---
 
-    async def ask_approval(self, plan: Plan) -> int:
+    async def ask_approval(self, plan: Plan, *, undoes: str = "") -> int:
         """Freeze the plan and ask for a second person; the request's number."""
         expires = clock.now() + self.settings.approval
         record = await self._record(
-            "request", **self._facts(plan), digest=await self._keep(plan), expires=expires
-        )
+            "request", **self._facts(plan), digest=await self._keep(plan), expires=expires,
+            undoes=undoes,
+        )  # fmt: skip
         return int(record.seq)
 
     async def entries(self) -> list[Entry]:
         """Everything in the journal, newest first. Raises JournalError."""
-        return await asyncio.to_thread(self._entries)
-
-    def _entries(self) -> list[Entry]:
-        records = [record for _, record in self.journal.records()]
-        runs = {str(r.facts.get("run")) for r in records if r.kind == "intent"}
-        ended = {str(r.facts.get("run")) for r in records if r.kind == "outcome"}
-        alive = [run for run in runs - ended if self.locks.is_held(f"run {run}")]
-        return fold(records, clock.now(), alive)
+        return await asyncio.to_thread(history.read, self.journal, self.locks)
 
     async def pending(self) -> list[Entry]:
         """Requests that wait for an approval, newest first."""
@@ -357,7 +353,7 @@ class Gate:
         cancelled = False
         try:
             await operation.apply(desk, run.plan, run)
-        except (SourceError, JournalError, Refused) as error:
+        except (SourceError, JournalError, EvidenceError, Refused) as error:
             run.faults.append(str(error))
         except asyncio.CancelledError:
             cancelled = True
