@@ -107,11 +107,28 @@ def fold(records: Iterable[Record], now: float, running: Iterable[str] = ()) -> 
 
 def read(journal: Journal, locks: Locks) -> list[Entry]:
     """The journal's entries, newest first; blocking. Raises JournalError."""
-    records = [record for _, record in journal.records()]
-    runs = {str(r.facts.get("run")) for r in records if r.kind == "intent"}
-    ended = {str(r.facts.get("run")) for r in records if r.kind == "outcome"}
-    alive = [run for run in runs - ended if locks.is_held(f"run {run}")]
-    return fold(records, clock.now(), alive)
+    records: list[Record] = []
+    open_ = _follow(journal, records, 0, set())
+    dead = {run for run in open_[1] if not locks.is_held(f"run {run}")}
+    if dead:
+        # one that ended meanwhile has given back its lock after its outcome: that is there now
+        open_ = _follow(journal, records, *open_)
+    return fold(records, clock.now(), open_[1] - dead)
+
+
+def _follow(
+    journal: Journal, records: list[Record], offset: int, runs: set[str]
+) -> tuple[int, set[str]]:
+    """Add the records from an offset on; (offset after them, runs without an outcome)."""
+    open_ = set(runs)
+    for after, record in journal.records(offset):
+        offset = after
+        records.append(record)
+        if record.kind == "intent":
+            open_.add(str(record.facts.get("run")))
+        elif record.kind == "outcome":
+            open_.discard(str(record.facts.get("run")))
+    return offset, open_
 
 
 def _interrupted(draft: _Draft) -> str:

@@ -84,6 +84,16 @@ class Answer:
         }
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raises Refused, before anything is read: nobody has said whether to run it."""
+    if args.yes or args.dry_run:
+        return
+    if args.output == "json":
+        raise Refused("-o json asks nothing: it needs --yes or --dry-run")
+    if not consent.on_terminal():
+        raise Refused("no terminal, so nobody can be asked: --yes runs it, --dry-run shows it")
+
+
 async def carry_out(
     args: argparse.Namespace,
     answer: Answer,
@@ -115,10 +125,6 @@ async def carry_out(
         return answer.done(code, refusal or blocked)
     if blocked:
         return answer.done(exits.UNAVAILABLE, f"{blocked}; nothing was run")
-    if not args.yes and not consent.on_terminal():
-        raise Refused(
-            "this is no terminal, so nobody can be asked: --yes runs it, --dry-run shows it"
-        )
     if demands.approval and approved is None:
         return await ask_a_second(args, answer, plan, demands, undoes)
     given = await (consent.given if args.yes else consent.asked)(args, demands)

@@ -79,14 +79,14 @@ def parameters(args: argparse.Namespace) -> dict[str, str]:
 def run(args: argparse.Namespace) -> int:
     """Do it."""
     from mailtui.headless import session, text
+    from mailtui.headless.carrying_out import check
     from mailtui.headless.errors import Refused
 
     text.prepare(sys.stdout, exact=args.output == "json")
-    if args.output == "json" and args.operation and not (args.yes or args.dry_run):
-        raise Refused("-o json asks nothing: it needs --yes or --dry-run")
     if args.approved is not None:
         if args.where is not None or parameters(args):
             raise Refused("--approved runs the frozen plan: it takes no --where and no parameters")
+        check(args)
         return session.run(_approved(args))
     if args.operation is None:
         if args.where is not None or args.yes or args.dry_run:
@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     operation = registry.find(args.operation)
     if operation.hidden:
         raise Refused(f"{operation.id} is done by undo only: mailtui undo RUN")
-    return session.run(_do(args, operation, Selection(operation, args.where)))
+    selection = Selection(operation, args.where)
+    check(args)
+    return session.run(_do(args, operation, selection))
 
 
 class Selection:

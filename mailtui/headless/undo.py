@@ -31,11 +31,10 @@ def add(verbs: Any, options: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Take it back."""
     from mailtui.headless import session, text
-    from mailtui.headless.errors import Refused
+    from mailtui.headless.carrying_out import check
 
     text.prepare(sys.stdout, exact=args.output == "json")
-    if args.output == "json" and not (args.yes or args.dry_run):
-        raise Refused("-o json asks nothing: it needs --yes or --dry-run")
+    check(args)
     return session.run(_undo(args))
 
 
