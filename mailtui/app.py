@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -22,6 +22,7 @@ from textual.theme import Theme
 from mailtui.loading import Loading
 from mailtui.model import clock
 from mailtui.screens import ORDER
+from mailtui.screens.acting_keys import ActingKeys
 from mailtui.screens.base import ConsoleScreen
 from mailtui.screens.keys import BINDINGS
 from mailtui.screens.top_facts import top_facts
@@ -43,7 +44,7 @@ FLUSH = 0.25
 """Seconds within which changes of the state are shown together."""
 
 
-class ConsoleApp(App[int]):
+class ConsoleApp(ActingKeys):
     """The console. It paints at once; settings and sources come in the background."""
 
     TITLE = "mailtui"
@@ -135,6 +136,7 @@ class ConsoleApp(App[int]):
 
             platform = Platform(*settings.choose(loading.context))
             engine.finders()
+            importlib.import_module("mailtui.screens.acting")
         except Exception as error:
             # call_later posts a message: safe from any thread, and nobody waits for it
             self.call_later(self._failed_to_load, error)
@@ -160,6 +162,7 @@ class ConsoleApp(App[int]):
         self._use(settings.ui)
         self.attach(platform)
         platform.start()
+        self.acting.attach(platform, settings)
 
     def _use(self, ui: Ui) -> None:
         """The configured colours and signs; the first paint could not wait for them."""
@@ -195,7 +198,8 @@ class ConsoleApp(App[int]):
 
     async def action_leave(self) -> None:
         """Quit."""
-        self.leave(0)
+        if self.may_leave():
+            self.leave(0)
 
     def action_help_quit(self) -> None:
         """Ctrl+C ends nothing by accident; it says what does."""
@@ -254,12 +258,12 @@ class ConsoleApp(App[int]):
             self.problems = find_all(platform.state, platform.context, clock.now())
         if (view := self._ready_view) is not None:
             view.data_changed()
-        self._update_top()
+        self.update_top()
 
     def _tick(self) -> None:
         if (view := self._ready_view) is not None:
             view.tick()
-        self._update_top()
+        self.update_top()
 
     def screen_in_view(self, view: ConsoleScreen) -> None:
         """A screen came into view: it shows what came meanwhile, and its sources are read."""
@@ -267,7 +271,7 @@ class ConsoleApp(App[int]):
             self.platform.look_at(view.wanted(self.platform))
             view.data_changed()
         view.update_foot()
-        self._update_top()
+        self.update_top()
 
     @property
     def view(self) -> ConsoleScreen | None:
@@ -286,7 +290,7 @@ class ConsoleApp(App[int]):
         # while it ends, a screen outlives its widgets
         return view if view.query(TopLine) else None
 
-    def _update_top(self) -> None:
+    def update_top(self) -> None:
         if (view := self._ready_view) is not None:
             view.query_one(TopLine).facts = top_facts(self, view)
 
@@ -390,6 +394,8 @@ class ConsoleApp(App[int]):
             return f"there is no context {name!r}; expected {', '.join(self.settings.contexts)}"
         if self.platform is not None and self.platform.name == name:
             return ""
+        if self.acting_ready and self.acting.jobs.running:
+            return "a run is in progress here; wait for its end, or stop it with . first"
         self.run_worker(self._switch(name), exclusive=False, group="context")
         return ""
 
@@ -407,6 +413,7 @@ class ConsoleApp(App[int]):
             await self._forget_views()
             self.attach(platform)
             platform.start()
+            self.acting.attach(platform, self.settings)
             if (here := self.view) is not None:
                 self.screen_in_view(here)
         if old is not None:

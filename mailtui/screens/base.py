@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widget import Widget
 
 from mailtui.model.where import WhereError, compile_where
 from mailtui.model.where_complete import complete_where
+from mailtui.screens.acts import ActsOnRows
 from mailtui.widgets import table_messages
 from mailtui.widgets.footline import FootKey, FootLine
 from mailtui.widgets.glyphs import Glyphs
 from mailtui.widgets.panel import TablePanel
 from mailtui.widgets.prompt import Prompt
+from mailtui.widgets.run_line import RunLine
 from mailtui.widgets.table import RowTable
 from mailtui.widgets.topline import TopLine
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from mailtui.collectors.platform import Platform
 
 
-class ConsoleScreen(Screen[None]):
+class ConsoleScreen(ActsOnRows):
     """A screen of the console. A subclass gives its body and fills it from the state."""
 
     NAME: ClassVar[str] = ""
@@ -81,6 +83,7 @@ class ConsoleScreen(Screen[None]):
         top.glyphs = self.console_app.glyphs
         yield top
         yield from self.compose_body()
+        yield RunLine()
         yield foot
         yield Prompt(id="prompt")
 
@@ -114,6 +117,11 @@ class ConsoleScreen(Screen[None]):
         panel = self.main_panel
         return panel.table if panel is not None else None
 
+    @property
+    def acting_table(self) -> RowTable | None:
+        """Operations mean the rows of the table in focus."""
+        return self.table
+
     def tick(self) -> None:
         """A second passed."""
         for panel in self.query(TablePanel):
@@ -126,9 +134,16 @@ class ConsoleScreen(Screen[None]):
         common = (
             FootKey("/", "filter", "filter"),
             FootKey(":", "command", "command"),
-            FootKey("?", "help", "help"),
+            FootKey("?", "help", "help", rank=0),
         )
-        foot.keys = (*self.foot_keys(), *common)
+        own = tuple(self.foot_keys())
+        first = [key for key in own[:1] if key.key == app.glyphs.enter]
+        foot.keys = (
+            *(msgspec.structs.replace(key, rank=0) for key in first),
+            *self.operation_keys(),
+            *own[len(first) :],
+            *common,
+        )
         foot.right = tuple(
             FootKey(str(number), name, f"go('{name}')")
             for number, name in enumerate(app.screen_names(), 1)
@@ -224,6 +239,11 @@ class ConsoleScreen(Screen[None]):
         event.stop()
         if event.key.action:
             await self.run_action(event.key.action)
+
+    @on(RunLine.Clicked)
+    async def _run_clicked(self, event: RunLine.Clicked) -> None:
+        event.stop()
+        await self.run_action(event.action)
 
     @on(RowTable.CursorRowVanished)
     def _row_vanished(self, event: table_messages.CursorRowVanished) -> None:

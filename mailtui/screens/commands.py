@@ -25,6 +25,8 @@ class Command:
     run: Run
     candidates: Candidates | None = None
     """Possible arguments, for completion."""
+    complete: Callable[[ConsoleApp, str], list[str]] | None = None
+    """(app, argument) → whole arguments that it could become."""
 
 
 def _go(name: str) -> Run:
@@ -72,6 +74,8 @@ def _action(action: Callable[[ConsoleApp], object]) -> Run:
 
 def commands(app: ConsoleApp) -> list[Command]:
     """Every command; one for each screen first."""
+    from mailtui.screens import acting_commands
+
     screens = [
         Command(name, f"{name} [FILTER]", f"go to {name}", _go(name)) for name in app.screen_names()
     ]
@@ -107,6 +111,22 @@ def commands(app: ConsoleApp) -> list[Command]:
             _action(lambda a: a.action_help()),
         ),
         Command(
+            "undo",
+            "undo",
+            "plan to take back your last run that can be",
+            _action(lambda a: a.action_undo()),
+        ),
+        Command(
+            "stop",
+            "stop",
+            "stop what runs, between two of its steps",
+            _action(lambda a: a.action_stop_run()),
+        ),
+        Command(
+            "outcome", "outcome", "how the last run ended", _action(lambda a: a.action_outcome())
+        ),
+        *acting_commands.of_operations(app),
+        Command(
             "back", "back", "to the screen before", _action(lambda a: a.call_next(a.action_back))
         ),
         Command("quit", "quit", "end the console", _action(lambda a: a.leave(0))),
@@ -138,6 +158,8 @@ def complete(app: ConsoleApp, text: str) -> list[str]:
     if not space:
         return [c.name for c in commands(app) if c.name.startswith(name)]
     for command in commands(app):
+        if command.name == name and command.complete is not None:
+            return [f"{name} {c}" for c in command.complete(app, argument)]
         if command.name == name and command.candidates is not None:
             return [f"{name} {c}" for c in command.candidates(app) if c.startswith(argument)]
     return []

@@ -18,17 +18,22 @@ class FootKey(msgspec.Struct, frozen=True):
     label: str
     action: str = ""
     """Name of the action for a click."""
+    dimmed: bool = False
+    """It cannot be done now; pressed all the same, it says why."""
+    rank: int = 2
+    """Where there is no room, the highest number leaves first, and of equals the last."""
 
 
 class FootLine(Widget):
     """Keys from the left; those at the right end leave first when the line is narrow."""
 
-    COMPONENT_CLASSES = {"footline--key", "footline--label"}
+    COMPONENT_CLASSES = {"footline--key", "footline--label", "footline--dimmed"}
     DEFAULT_CSS = """
     FootLine {
         height: 1; dock: bottom; background: $panel; color: $text;
         & > .footline--key { color: $accent; text-style: bold; }
         & > .footline--label { color: $foreground; }
+        & > .footline--dimmed { color: $foreground 50%; text-style: dim; }
     }
     """
     keys: reactive[tuple[FootKey, ...]] = reactive(())
@@ -59,17 +64,19 @@ class FootLine(Widget):
         return self._line((short,), room)
 
     def _line(self, keys: tuple[FootKey, ...], width: int, gap: int = 2) -> Text:
+        parts = [(index, key, self._part(key)) for index, key in enumerate(keys)]
+        while parts and sum(p.cell_len for *_, p in parts) + gap * (len(parts) - 1) > width:
+            parts.remove(max(parts, key=lambda part: (part[1].rank, part[0])))
         text = Text(no_wrap=True)
-        for index, key in enumerate(keys):
-            part = self._part(key)
-            if text.cell_len + gap + part.cell_len > width:
-                break
+        for index, _, part in parts:
             text.append(" " * gap if text else "")
             part.stylize(Style(meta={"foot": (keys is self.right, index)}))
             text.append_text(part)
         return text
 
     def _part(self, key: FootKey) -> Text:
+        if key.dimmed:
+            return Text(f"{key.key} {key.label}", style=self._style("dimmed"))
         return Text.assemble((key.key, self._style("key")), " ", (key.label, self._style("label")))
 
     def _style(self, name: str) -> Style:

@@ -1,0 +1,323 @@
+"""Acting from the console: selection → parameters → plan → confirmation → run → outcome.
+
+It knows no operation by name; what can be done comes from the registry, and the gate decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mailtui.access.history import Entry
+from mailtui.access.journal import JournalError
+from mailtui.connections.errors import SourceError
+from mailtui.model import clock
+from mailtui.model.operation import Outcome, Plan
+from mailtui.operations import registry
+from mailtui.operations.base import Operation, Refused, Request
+from mailtui.operations.gate import Consent, Demands, Gate
+from mailtui.screens.jobs import Job, Jobs
+from mailtui.screens.outcome import OutcomeDialog
+from mailtui.screens.parameters import ParametersDialog
+from mailtui.screens.plan_dialog import PlanDialog
+from mailtui.screens.selection import Selection
+
+if TYPE_CHECKING:
+    from mailtui.app import ConsoleApp
+    from mailtui.collectors.platform import Platform
+    from mailtui.config.settings import Settings
+
+log = logging.getLogger("mailtui.acting")
+
+FAULTS = (Refused, SourceError, JournalError)
+"""What is told in its own words."""
+
+
+class Acting:
+    """The write side of one console: its gate, what is planned, what runs."""
+
+    def __init__(self, app: ConsoleApp) -> None:
+        self.app = app
+        self.gate: Gate | None = None
+        self.closed = "nothing is connected yet"
+        """Why there is no gate."""
+        self.jobs = Jobs()
+        self.leaving = False
+        """True for some seconds after quitting was asked for while something runs."""
+        self._asking = ""
+        """What the operator is being asked about: one thing at a time."""
+        self._planning: asyncio.Task[Plan] | None = None
+
+    # --- the gate ---
+
+    def attach(self, platform: Platform, settings: Settings) -> None:
+        """Open the gate of a platform in the background; until then nothing can be done."""
+        self.use(None, "the journal and the operators are being opened")
+        self.app.run_worker(
+            self._open(platform, settings), group="gate", exclusive=True, exit_on_error=False
+        )
+
+    def use(self, gate: Gate | None, why: str = "") -> None:
+        """Act through this gate from now on."""
+        self.gate, self.closed = gate, why
+        self.app.acting_ready = self.app.acting_ready or gate is not None
+        self._changed()
+
+    async def _open(self, platform: Platform, settings: Settings) -> None:
+        gate, why = None, ""
+        try:
+            # on a thread: it imports what the first paint did not
+            await asyncio.to_thread(registry.every)
+            self.app.acting_ready = True
+            self._changed()
+            module = await asyncio.to_thread(importlib.import_module, "mailtui.operations.acting")
+            gate = await module.open_gate(platform, settings)
+        except (*FAULTS, OSError) as error:
+            why = f"nothing can be done from here: {error}"
+        except Exception as error:
+            log.exception("opening the gate")
+            why = f"nothing can be done from here: mailtui broke ({type(error).__name__})"
+        if self.app.platform is platform:
+            self.use(gate, why)
+
+    # --- what is possible ---
+
+    def why_not(self, operation: Operation) -> str:
+        """Why it cannot be done at all now, or an empty string."""
+        if self.gate is None:
+            return self.closed
+        return self.gate.why_not(operation)
+
+    def why_not_here(self, operation: Operation, selection: Selection) -> str:
+        """The same for what is chosen on the screen."""
+        if why := self.why_not(operation):
+            return why
+        if operation.scope == "platform":
+            return ""
+        if selection.refusal:
+            return selection.refusal
+        rows = selection.rows
+        if not rows:
+            return "nothing is selected: an empty selection means nothing, never everything"
+        if operation.scope == "one" and len(rows) > 1:
+            return f"{operation.label} works on one row, and {len(rows):,} are chosen"
+        return operation.why_not_row(rows[0]) if len(rows) == 1 else ""
+
+    # --- from a key, a command, the palette ---
+
+    def start(
+        self,
+        operation: Operation,
+        selection: Selection,
+        parameters: Mapping[str, str] | None = None,
+    ) -> str:
+        """Begin with an operation; why not, as a sentence, or an empty string."""
+        why = self.why_not_here(operation, selection)
+        if not why and self._asking:
+            why = f"one thing at a time: {self._asking}"
+        if why:
+            return why
+        rows = selection.rows if operation.scope != "platform" else ()
+        request = Request(
+            operation.id, rows=rows, selection=selection.words, parameters=dict(parameters or {})
+        )
+        self._spawn(self._ask(operation, request), operation.title)
+        return ""
+
+    def undo_last(self) -> str:
+        """Plan to take back the last run of this operator that can be taken back."""
+        if self.gate is None:
+            return self.closed
+        if self._asking:
+            return f"one thing at a time: {self._asking}"
+        self._spawn(self._undo_last(self.gate), "undo")
+        return ""
+
+    def undo(self, entry: Entry) -> str:
+        """Plan to take this run back."""
+        if self.gate is None:
+            return self.closed
+        if self._asking:
+            return f"one thing at a time: {self._asking}"
+        self._spawn(self._undo(self.gate, entry), f"undo of {entry.id}")
+        return ""
+
+    def stop(self) -> str:
+        """Give up what is being planned, else stop the last run between two steps."""
+        if self._planning is not None:
+            self._planning.cancel()
+            return ""
+        running = [job for job in self.jobs.running if job.run and not job.run.stopping]
+        if not running:
+            return "nothing runs that could be stopped"
+        run = running[-1].run
+        assert run is not None
+        run.stop()
+        self._changed()
+        return ""
+
+    def show_outcome(self) -> str:
+        """The last outcome in full; then it is put away."""
+        if not self.jobs.told:
+            return "nothing has ended lately; the Journal has everything"
+        self.app.run_worker(self._outcome(self.jobs.told[-1]), exit_on_error=False)
+        return ""
+
+    # --- one after the other ---
+
+    def _spawn(self, work: Awaitable[None], words: str) -> None:
+        self._asking = words
+
+        async def guarded() -> None:
+            try:
+                await work
+            except FAULTS as error:
+                self._tell(str(error))
+            except Exception as error:
+                # other runs are under way: a defect here must not end them
+                log.exception("acting: %s", words)
+                self._tell(f"mailtui broke: {type(error).__name__}; the log has it")
+            finally:
+                if self._asking == words:
+                    self._asking = ""
+                self._changed()
+
+        self.app.run_worker(guarded(), group="acting", exclusive=False, exit_on_error=False)
+
+    async def _ask(self, operation: Operation, request: Request) -> None:
+        values, said = dict(request.parameters), ""
+        while True:
+            if operation.parameters:
+                dialog = ParametersDialog(operation, values, request.selection, said)
+                answer = await dialog.answer(self.app)
+                if answer is None:
+                    return
+                values = answer
+                request = replace(request, parameters=values)
+            try:
+                plan = await self._plan(request, operation.title)
+            except FAULTS as error:
+                if not operation.parameters:
+                    raise
+                said = str(error)
+                continue
+            if plan is not None:
+                await self._confirm(operation, plan, request.undoes)
+            return
+
+    async def _plan(self, request: Request, words: str) -> Plan | None:
+        """None: given up."""
+        assert self.gate is not None
+        self._planning = asyncio.ensure_future(self.gate.plan(request))
+        self.jobs.planning = f"{words}, {request.selection}" if request.selection else words
+        self._changed()
+        try:
+            return await self._planning
+        except asyncio.CancelledError:
+            self._tell(f"given up: {words}")
+            return None
+        finally:
+            self._planning = None
+            self.jobs.planning = ""
+            self._changed()
+
+    async def _confirm(
+        self, operation: Operation, plan: Plan, undoes: str = "", *, approved: bool = False
+    ) -> None:
+        gate, said = self.gate, ""
+        assert gate is not None
+        label = f"{operation.label.capitalize()} {plan.count:,}"
+        while True:
+            demands = gate.demands(operation, plan)
+            if approved:
+                demands = replace(demands, approval=False)
+            answer: object = Consent(confirmed=True)
+            if said or not _goes_without_saying(demands):
+                dialog = PlanDialog(plan, demands, label, self.app.glyphs, said=said)
+                answer = await dialog.answer(self.app)
+            if answer == "ask":
+                number = await gate.ask_approval(plan)
+                self._tell(f"request #{number} waits for a second operator (mailtui approve)")
+                return
+            if not isinstance(answer, Consent):
+                return
+            try:
+                await self._run(gate, operation, plan, answer, undoes)
+            except FAULTS as error:  # nothing was done: the same plan can be tried again
+                said = str(error)
+                continue
+            return
+
+    async def _run(
+        self, gate: Gate, operation: Operation, plan: Plan, consent: Consent, undoes: str
+    ) -> None:
+        job = Job(operation, plan)
+        job.run = gate.new_run(plan, job.watch, undoes=undoes)
+        self.jobs.forget_told()
+        self.jobs.every.append(job)
+        self._asking = ""
+        self._changed()
+        timer = self.app.set_interval(0.25, self._changed)
+        try:
+            job.outcome = await gate.run(job.run, consent)
+            job.ended_at = clock.now()
+        finally:
+            timer.stop()
+            if job.outcome is None:
+                self.jobs.every.remove(job)
+            self._read_again(operation)
+            self._changed()
+        await self._show_result(job, job.outcome)
+
+    async def _show_result(self, job: Job, outcome: Outcome) -> None:
+        """For those who listen to the terminal rather than look at the line."""
+        if outcome.state != "done":
+            self.app.bell()
+
+    async def _outcome(self, job: Job) -> None:
+        assert job.outcome is not None
+        answer = await OutcomeDialog(job.plan, job.outcome, self.app.glyphs).answer(self.app)
+        self.jobs.forget_told()
+        self._changed()
+        if answer == "undo" and job.run is not None and self.gate is not None:
+            entry = next((e for e in await self.gate.entries() if e.id == job.run.id), None)
+            if entry is not None and (why := self.undo(entry)):
+                self._tell(why)
+
+    async def _undo_last(self, gate: Gate) -> None:
+        for entry in await gate.entries():
+            mine = entry.who == gate.person.name and entry.context == gate.context
+            # what took something back is not taken back by the same key: it would go to and fro
+            if mine and entry.can_undo and not entry.undoes:
+                await self._undo(gate, entry)
+                return
+        self._tell("you have no run here that could be taken back")
+
+    async def _undo(self, gate: Gate, entry: Entry) -> None:
+        request = await gate.undo(entry)
+        operation = registry.find(request.operation)
+        plan = await self._plan(request, f"undo of {entry.title}")
+        if plan is not None:
+            await self._confirm(operation, plan, request.undoes)
+
+    # --- the console ---
+
+    def _read_again(self, operation: Operation) -> None:
+        platform = self.app.platform
+        if platform is not None:
+            platform.read_now((*operation.sources, "journal"))
+
+    def _tell(self, words: str) -> None:
+        self.app.notify(words, markup=False, timeout=8)
+
+    def _changed(self) -> None:
+        self.app.acting_changed()
+
+
+def _goes_without_saying(demands: Demands) -> bool:
+    """True for what changes nothing and is refused by nobody."""
+    return demands.confirm == "none" and not (demands.refusal or demands.code or demands.approval)
