@@ -1,0 +1,1 @@
+"""Operators, roles and the second factor; the journal, frozen plans and evidence."""
