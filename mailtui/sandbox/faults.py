@@ -1,8 +1,8 @@
 """Switchable misbehaviour of the sandbox's servers.
 
-Every server asks for its fault by its own name ("rabbitmq", "elasticsearch", "prometheus"; SSH
-servers may use "ssh:HOST") before it answers, so a test can make one source sick and leave the
-rest of the platform well.
+Every server asks for its fault by its own name ("rabbitmq", "elasticsearch", "prometheus",
+"amqp"; SSH servers use "ssh:HOST") before it answers, so a test can make one source sick and leave
+the rest of the platform well.
 """
 
 from __future__ import annotations
@@ -52,12 +52,49 @@ class Fault:
     """How many requests it still spoils; None: until it is cleared."""
 
 
+@dataclasses.dataclass(slots=True)
+class BrokerFaults:
+    """What goes wrong while a client publishes and consumes over AMQP."""
+
+    drop_after: int | None = None
+    """Publishes and acknowledgements that are still done; the last of them, and every connection,
+    then goes down as with the broker: confirms that were not yet sent never come."""
+    confirm_delay: float = 0.0
+    """Seconds by which publisher confirms are late."""
+    nack: int = 0
+    """The next so many publishes on confirming channels are refused (`basic.nack`), not kept."""
+    no_route: int = 0
+    """The next so many publishes find no queue, as if it had just been deleted."""
+
+    def is_last(self) -> bool:
+        """Counts one publish or acknowledgement; whether the broker goes down with it."""
+        if self.drop_after is None:
+            return False
+        self.drop_after -= 1
+        if self.drop_after > 0:
+            return False
+        self.drop_after = None
+        return True
+
+    def refuses(self) -> bool:
+        """Whether this publish is refused."""
+        self.nack, found = max(0, self.nack - 1), self.nack > 0
+        return found
+
+    def unroutable(self) -> bool:
+        """Whether this publish finds no queue."""
+        self.no_route, found = max(0, self.no_route - 1), self.no_route > 0
+        return found
+
+
 class Faults:
     """The faults of all servers; safe to change while they run."""
 
     def __init__(self) -> None:
+        self.broker = BrokerFaults()
         self._faults: dict[str, Fault] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._before: dict[str, list[tuple[str, Callable[[], object]]]] = {}
 
     def set(
         self,
@@ -82,6 +119,23 @@ class Faults:
         for name in [server] if server is not None else list(self._faults):
             self._faults.pop(name, None)
             self._wake(name)
+        if server is None:
+            self.broker = BrokerFaults()
+
+    def before(self, server: str, words: str, action: Callable[[], object]) -> None:
+        """Call `action` once, just before the server does what contains `words`.
+
+        So that the world can change between two steps of a test.
+        """
+        self._before.setdefault(server, []).append((words, action))
+
+    def happen(self, server: str, words: str) -> None:
+        """Call what `before` has for this."""
+        waiting = self._before.get(server, [])
+        due = [entry for entry in waiting if entry[0] in words]
+        for entry in due:
+            waiting.remove(entry)
+            entry[1]()
 
     def get(self, server: str) -> Fault | None:
         """The fault in effect, without using it up."""

@@ -196,6 +196,7 @@ class Server:
         if process.subsystem:
             return 127
         command = process.command
+        self.faults.happen(_name(name), command or "")
         fault = await self._fault(name, command or "")
         if fault is not None and fault.kind == "down":
             process.channel.get_connection().abort()
