@@ -137,6 +137,7 @@ class Gate:
         A blocker does not raise: it is shown with the plan, which then cannot be run.
         """
         operation = registry.find(request.operation)
+        await self.person.refresh()
         if refusal := self.why_not(operation):
             await self._refuse(request, refusal)
             raise NotPermitted(refusal)
@@ -185,6 +186,7 @@ class Gate:
         """Approve another operator's frozen plan. Raises Refused."""
         operation = registry.find(entry.operation)
         plan = await self.frozen(entry)
+        await self.person.refresh()
         refusal = self.person.may("plan.approve", self.context) or self.person.may(
             operation.permission, self.context
         )
@@ -301,6 +303,7 @@ class Gate:
 
     async def _admit(self, operation: Operation, plan: Plan, consent: Consent) -> None:
         """Raises Refused if something is missing; the refusal is in the journal."""
+        await self.person.refresh()
         demands = self.demands(operation, plan)
         refusal = demands.refusal
         if not refusal and plan.context != self.context:

@@ -46,3 +46,6 @@ class Person(Protocol):
 
     async def check(self, code: str) -> str:
         """Check a code and arm; why it is refused, or an empty string."""
+
+    async def refresh(self) -> None:
+        """Read anew who this is and what he may. Raises operations.base.Refused."""

@@ -195,6 +195,9 @@ class Somebody:
         """All."""
         return None
 
+    async def refresh(self) -> None:
+        """Always the same."""
+
     async def check(self, code: str) -> str:
         """Only the one."""
         if code != self._code:
