@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from mailtui.access.sharing import make_folder, open_file
 from mailtui.model import clock
 
 FIRST = "0" * 64
@@ -44,7 +45,7 @@ class Record(msgspec.Struct, frozen=True):
     at: float
     """Epoch seconds."""
     kind: str
-    """plan, request, approval, intent, step, step-end, outcome, refused, operator, recovered."""
+    """plan, request, approval, intent, step, step-end, outcome, refused, operator, recovered, cut."""
     who: str
     """The system user that the program ran as."""
     facts: dict[str, Any]
@@ -96,6 +97,7 @@ class Journal:
         try:
             with self._locked(), self._opened() as file:
                 last = self._recover(file)
+                last = self._tell_a_cut(file, last)
                 return self._write(file, last, kind, who, facts)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -144,6 +146,8 @@ class Journal:
                         continue
                     count += 1
                     what = _flaw(record, prev, expected)
+                    if not what and record.kind == "cut":
+                        what = f"before it, somebody cut the journal: {record.facts.get('text')}"
                     if what:
                         broken.append(Broken(line_number, record.seq, what))
                     prev, expected, last = record.hash, record.seq + 1, record
@@ -181,8 +185,7 @@ class Journal:
             raise JournalError(f"a record of {len(line):,} bytes is too long for the journal")
         end = file.seek(0, os.SEEK_END)
         try:
-            file.write(line)
-            file.flush()
+            _write_all(file.fileno(), line)
             os.fsync(file.fileno())
         except OSError:
             # a part of a line would stand in the way of the next record
@@ -198,17 +201,28 @@ class Journal:
         if torn:
             end = file.seek(0, os.SEEK_END) - len(torn)
             aside = self.path.with_name(f"{self.path.name}.torn-{int(clock.now())}")
-            aside.write_bytes(torn)
+            with os.fdopen(open_file(aside, os.O_WRONLY | os.O_TRUNC), "wb") as kept:
+                kept.write(torn)
             os.ftruncate(file.fileno(), end)
             last = self._write(
                 file, last, "recovered", "mailtui", {"bytes": len(torn), "aside": aside.name}
             )
         return last
 
+    def _tell_a_cut(self, file: BinaryIO, last: Record | None) -> Record | None:
+        """The last record; if it is not the one that the head names, a record of that comes after.
+
+        Without it, the next head would make a journal whole that was cut.
+        """
+        what = next((one.what for one in self._at_end(self._head(strict=True), last, 0)), "")
+        if not what:
+            return last
+        return self._write(file, last, "cut", "mailtui", {"text": what})
+
     @contextmanager
     def _locked(self, *, shared: bool = False) -> Iterator[None]:
-        self._make_folder()
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
+        make_folder(self.path.parent)
+        descriptor = open_file(self._lock_path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
@@ -219,36 +233,41 @@ class Journal:
     def _opened(self) -> Iterator[BinaryIO]:
         new = not self.path.exists()
         # not O_APPEND: a torn end is cut off; the lock keeps others away
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
+        descriptor = open_file(self.path, os.O_RDWR)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            if new:
+            if new and not self.head_path.exists():
+                # from now on a missing head is a missing head
+                self._put_head(0, FIRST)
                 _sync_folder(self.path.parent)
             yield file
 
-    def _make_folder(self) -> None:
-        if not self.path.parent.is_dir():
-            self.path.parent.mkdir(parents=True, mode=0o700)
-
-    @property
-    def _mode(self) -> int:
-        """Of new files: shared by a group where the folder is (setgid), else the owner's alone."""
-        return 0o660 if self.path.parent.stat().st_mode & 0o2000 else 0o600
-
-    def _head(self) -> tuple[int, str] | None:
+    def _head(self, *, strict: bool = False) -> tuple[int, str] | None:
+        """(number, hash) of the last record; None: missing or unreadable (`strict`: OSError)."""
         try:
             seq, _, digest = self.head_path.read_text(encoding="ascii").strip().partition(" ")
             return int(seq), digest
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
+            return None
+        except OSError:
+            if strict:
+                raise
             return None
 
     def _write_head(self, record: Record) -> None:
-        """Atomically; if it fails, the record itself is on disk all the same."""
-        fresh = self.head_path.with_name(f"{self.head_path.name}.{os.getpid()}")
+        """If it fails, the record itself is on disk all the same, and the head is behind it."""
         with suppress(OSError):
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{record.seq} {record.hash}\n")
-            fresh.replace(self.head_path)
+            self._put_head(record.seq, record.hash)
+
+    def _put_head(self, seq: int, digest: str) -> None:
+        # in place, always as long and within one sector: no crash leaves half of it, and it needs
+        # no room on a full disk
+        line = f"{seq:020d} {digest}\n".encode("ascii")
+        descriptor = open_file(self.head_path, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, line, 0)
+            os.ftruncate(descriptor, len(line))
+        finally:
+            os.close(descriptor)
 
     def _at_end(
         self, head: tuple[int, str] | None, last: Record | None, lines: int
@@ -312,6 +331,12 @@ def _last(file: BinaryIO) -> tuple[Record | None, bytes]:
         if size == end:
             return None, tail
         size = min(end, size * 8)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """write(2) may write a part without an error, on a disk that becomes full."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mailtui.access.journal import JournalError
+from mailtui.access.sharing import open_file
 
 
 class Busy(Exception):
@@ -70,8 +71,7 @@ class Locks:
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod((self.folder.parent.stat().st_mode & 0o2770) | 0o700)
-        shared = self.folder.stat().st_mode & 0o2000
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660 if shared else 0o600)
+        return open_file(path, os.O_RDWR)
 
 
 class Held:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from mailtui.access.journal import JournalError
+from mailtui.access.sharing import open_file
 from mailtui.model.operation import Outcome, Plan
 
 K = TypeVar("K")
@@ -84,10 +85,8 @@ class Plans:
                 self.folder.chmod(mode | 0o700)
             if path.exists():
                 return
-            shared = self.folder.stat().st_mode & 0o2000
             fresh = path.with_name(f"{path.name}.{os.getpid()}")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            descriptor = os.open(fresh, flags, 0o660 if shared else 0o600)
+            descriptor = open_file(fresh, os.O_WRONLY | os.O_TRUNC)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(gzip.compress(data, compresslevel=1, mtime=0))
                 file.flush()

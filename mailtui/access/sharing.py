@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -15,3 +16,17 @@ def make_folder(folder: Path) -> None:
     """Make it, for its owner alone; one that is there is left as it is. Raises OSError."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """A descriptor of a file, made if it is not there: for the group where the folder is shared,
+    whatever the umask says, else for its owner alone. Raises OSError."""
+    shared = is_shared(path.parent)
+    mode = 0o660 if shared else 0o600
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+    if shared:
+        os.fchmod(descriptor, mode)
+    return descriptor

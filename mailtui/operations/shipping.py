@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailtui.access.journal import Journal, JournalError, Record
 from mailtui.access.locks import Busy, Held, Locks
+from mailtui.access.sharing import open_file
 from mailtui.connections.clean import clean
 from mailtui.connections.errors import SourceError
 from mailtui.operations import ecs
@@ -200,9 +201,7 @@ class Shipper:
         """Atomically; if it cannot be written, the same records are sent once more."""
         fresh = self._mark_path.with_name(f"{self._mark_path.name}.{os.getpid()}")
         with suppress(OSError):
-            shared = self._mark_path.parent.stat().st_mode & 0o2000
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            descriptor = os.open(fresh, flags, 0o660 if shared else 0o600)
+            descriptor = open_file(fresh, os.O_WRONLY | os.O_TRUNC)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(f"{mark.seq} {mark.offset} {mark.hash}\n")
             fresh.replace(self._mark_path)
