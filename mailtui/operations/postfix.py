@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mailtui.model import clock
 from mailtui.model import format as fmt
 from mailtui.model.mail import Message
-from mailtui.model.operation import Danger, Outcome, Plan, Target
+from mailtui.model.operation import Danger, Outcome, Plan, Target, Undo
 from mailtui.operations.base import Desk
 from mailtui.operations.postfix_act import Act, each_host, tell_safely
 from mailtui.operations.postfix_base import OnMessages, unreachable
@@ -76,7 +76,9 @@ class Hold(OnMessages):
                 tally.leave(one, f"still in the {message.queue_name} queue")
             else:
                 tally.done.append(one)
-        return tally.outcome(self.did, undo=(self.inverse, "releases what was held", tally.done))
+        return tally.outcome(
+            self.did, undo=Undo(self.inverse, tuple(tally.done), text="releases them")
+        )
 
 
 class Release(OnMessages):
@@ -152,7 +154,10 @@ class Release(OnMessages):
                 present.append(one)
         if gone:
             tally.notes.append(f"{gone:,} of them have left the queue since")
-        return tally.outcome(self.did, undo=(self.inverse, "holds them again", present))
+        return tally.outcome(
+            self.did,
+            undo=Undo(self.inverse, tuple(present), text="holds those again that are still there"),
+        )
 
 
 class Requeue(OnMessages):

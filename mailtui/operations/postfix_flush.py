@@ -22,7 +22,7 @@ from mailtui.operations.postfix_queue import Queue, changed, read_back
 if TYPE_CHECKING:
     from mailtui.operations.running import Run
 
-_EACH = command("xargs", "-r", "-n1", "postqueue", "-i")
+EACH = command("xargs", "-r", "-n1", "postqueue", "-i")
 _ALL = "everything deferred"
 _SITE = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 """A domain as postqueue -s takes it: ASCII, so an IDN as its A-label."""
@@ -132,9 +132,9 @@ class Flush(OnMessages):
 
         async def messages(act: Act) -> None:
             await act.look(self.why_not_row)
-            async for batch in act.batches(_EACH, desk.settings.batch):
+            async for batch in act.batches(EACH, desk.settings.batch):
                 run.tell(act.step, batch)
-                await act.queue.run(_EACH, "".join(f"{one.id}\n" for one in batch).encode())
+                await act.queue.run(EACH, "".join(f"{one.id}\n" for one in batch).encode())
                 await run.end(act.step, messages=len(batch))
 
         async def whole(act: Act) -> None:
@@ -187,7 +187,7 @@ def _scope(given: Mapping[str, str]) -> tuple[str, str]:
 
 def _command(what: str) -> Command:
     if not what:
-        return _EACH
+        return EACH
     return command("postqueue", "-f") if what == _ALL else command("postqueue", "-s", what)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailtui.connections.errors import SourceError
@@ -65,10 +64,10 @@ class Tally:
         self,
         did: str,
         *,
-        undo: tuple[str, str, Sequence[Target]] | None = None,
+        undo: Undo | None = None,
         counts: dict[str, int] | None = None,
     ) -> Outcome:
-        """`did`: `held`. `undo`: operation, what it will do, on what."""
+        """`did`: `held`. An undo of nothing is none."""
         planned, done = self.run.plan.count, len(self.done)
         state: State = "partly"
         if self.unknown:
@@ -79,9 +78,6 @@ class Tally:
             state = "failed"
         every = [*self.left, *(Left(t.place, t.id, "not known") for t in self.unknown)]
         left, more = capped(every, KEPT_LEFT)
-        inverse = None
-        if undo is not None and undo[2]:
-            inverse = Undo(undo[0], tuple(undo[2]), text=undo[1])
         given_back = self.run.counts.get("given back", 0)
         if given_back:
             self.notes.append(
@@ -96,7 +92,7 @@ class Tally:
             left_more=more,
             counts=counts or {},
             notes=tuple(dict.fromkeys(self.notes)),
-            undo=inverse,
+            undo=undo if undo is not None and undo.targets else None,
         )
 
     def _sentence(self, did: str, planned: int, done: int) -> str:

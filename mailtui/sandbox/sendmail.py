@@ -25,7 +25,7 @@ async def sendmail(context: Context, argv: list[str]) -> int:
             sender = _internal(words.pop(0))
         elif flag in ("-B", "-F", "-N", "-R", "-V") and words:
             words.pop(0)
-        elif flag not in ("-i", "-oi", "-oem", "-om", "-U"):
+        elif flag[:2] not in ("-B", "-N", "-R") and flag not in ("-i", "-oi", "-oem", "-om", "-U"):
             raise UsageError(f"{flag} is not supported by this sandbox")
     recipients = [_internal(word) for word in words]
     if not recipients:

@@ -80,10 +80,10 @@ class Bench:
     async def undo(self, outcome: Outcome) -> Outcome:
         """Take an outcome back."""
         assert outcome.undo is not None
-        back = await self.plan(
-            outcome.undo.operation, targets=outcome.undo.targets, **outcome.undo.parameters
-        )
-        return await self.carry_out(back)
+        undo = outcome.undo
+        request = Request(undo.operation, (), undo.targets, "undo", undo.parameters)
+        plan = await registry.find(undo.operation).plan(self.desk, request)
+        return await self.carry_out(plan)
 
     def steps(self) -> list[tuple[str, str]]:
         """(kind, command) of every step in the journal."""
