@@ -8,6 +8,7 @@ run and the item's number are authenticated with each item, so that none can be 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from mailtui.access.sharing import make_folder, open_file
 from mailtui.model import clock
 
 MAGIC = b"mailtui-evidence-1\n"
 SPARE = 64 * 1024 * 1024
 """Bytes that stay free on the disk of the store."""
-_SALT, _NONCE, _TAG = 16, 12, 16
+_SALT, _NONCE = 16, 12
+_HEAD = len(MAGIC) + _SALT
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LENGTH = struct.Struct(">I")
 _META = struct.Struct(">I")
 
@@ -64,14 +68,14 @@ class Box:
         self._path = store.path(run)
         self._count = 0
         try:
-            if not store.folder.is_dir():
-                store.folder.mkdir(parents=True, mode=0o700)
-            fresh = not self._path.exists()
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._file: BinaryIO = os.fdopen(descriptor, "r+b")
-            if fresh:
+            make_folder(store.folder)
+            self._file: BinaryIO = os.fdopen(open_file(self._path, os.O_RDWR), "r+b")
+            if os.fstat(self._file.fileno()).st_size < _HEAD:
+                # new, or its process died before anything was kept
                 salt = os.urandom(_SALT)
+                self._file.truncate()
                 self._file.write(MAGIC + salt)
+                _sync_folder(store.folder)
             else:
                 # a run that is gone on with after a crash: its torn end is written over
                 salt, self._count = self._resume()
@@ -107,7 +111,7 @@ class Box:
         self._file.close()
 
     def _resume(self) -> tuple[bytes, int]:
-        head = self._file.read(len(MAGIC) + _SALT)
+        head = self._file.read(_HEAD)
         if not head.startswith(MAGIC):
             raise EvidenceError(f"{self._path} is no evidence file")
         count, end = 0, self._file.tell()
@@ -132,7 +136,9 @@ class Evidence:
         return f"Evidence({str(self.folder)!r})"
 
     def path(self, run: str) -> Path:
-        """The file of a run."""
+        """The file of a run. Raises EvidenceError: that is no run's number."""
+        if not _RUN.fullmatch(run):
+            raise EvidenceError(f"{run!r} is no number of a run")
         return self.folder / f"{run}.evidence"
 
     def why_not(self, size: int) -> str:
@@ -153,6 +159,7 @@ class Evidence:
 
     def box(self, run: str) -> Box:
         """Begin the evidence of a run, or go on with it. Raises EvidenceError."""
+        self._used, self._admitted = -1, 0  # others write too, and some has expired
         return Box(self, run)
 
     def items(self, run: str) -> Iterator[Item]:
@@ -160,7 +167,9 @@ class Evidence:
         path = self.path(run)
         try:
             with path.open("rb") as file:
-                head = file.read(len(MAGIC) + _SALT)
+                head = file.read(_HEAD)
+                if len(head) < _HEAD and (MAGIC + head[len(MAGIC) :]).startswith(head):
+                    return  # its process died before anything was kept
                 if not head.startswith(MAGIC):
                     raise EvidenceError(f"{path} is no evidence file")
                 cipher = self.cipher(head[len(MAGIC) :])
@@ -201,12 +210,12 @@ class Evidence:
         """Refuse what would exceed the limit now. Raises EvidenceError."""
         if self._used < 0:
             self._used = self.used()
-        self._admitted += size
-        if self._used + self._admitted > self.limit:
+        if self._used + self._admitted + size > self.limit:
             raise EvidenceError(
                 f"the evidence exceeds evidence.limit ({self.limit:,} bytes)",
                 "nothing is destroyed that is not kept; raise the limit, or act on fewer",
             )
+        self._admitted += size
 
     def cipher(self, salt: bytes) -> Any:
         """AES-256-GCM with the key of one file."""
@@ -250,6 +259,15 @@ def _opened(cipher: Any, item: tuple[str, int], nonce: bytes, sealed: bytes, pat
     start = _META.size + length
     meta = msgspec.json.decode(plain[_META.size : start])
     return Item(f"{run}/{number}", meta, plain[start:])
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until a new file's name is on disk as well."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> EvidenceError:

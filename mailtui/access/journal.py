@@ -45,7 +45,8 @@ class Record(msgspec.Struct, frozen=True):
     at: float
     """Epoch seconds."""
     kind: str
-    """plan, request, approval, intent, step, step-end, outcome, refused, operator, recovered, cut."""
+    """plan, request, approval, intent, step, step-end, outcome, refused, operator, recovered,
+    cut."""
     who: str
     """The system user that the program ran as."""
     facts: dict[str, Any]

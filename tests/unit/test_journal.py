@@ -294,9 +294,10 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_refuses_and_leaves_no_half_line(tiny_disk: Path) -> None:
     journal = Journal(tiny_disk / "journal.jsonl")
-    written = 0
+    written = -1
     with pytest.raises(JournalError, match=r"nothing runs that is not in it; make room there"):
-        for written in range(1000):
+        while written < 1000:
+            written += 1
             journal.append("step", "ops", text="x" * 700)
     assert written > 10
     data = journal.path.read_bytes()
