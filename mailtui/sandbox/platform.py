@@ -84,7 +84,8 @@ class Platform:
                 log.exception("the world could not move on")
 
     async def _start_servers(self) -> None:
-        from mailtui.sandbox import elasticsearch, prometheus, rabbitmq, ssh
+        from mailtui.sandbox import amqp, elasticsearch, prometheus, rabbitmq, ssh
+        from mailtui.sandbox.rabbitmq_account import Account
 
         password = secrets.token_urlsafe(18)
         api_key = base64.b64encode(
@@ -92,8 +93,10 @@ class Platform:
         ).decode()
         self._write("rabbitmq.password", password + "\n")
         self._write("elasticsearch.key", api_key + "\n")
-        broker = rabbitmq.Server(self.world, self.faults)
-        broker.username, broker.password = USER, password
+        # RabbitMQ lets only an administrator close the connections of others
+        account = Account(USER, password, ["administrator"])
+        broker = rabbitmq.Server(self.world, self.faults, account)
+        amqp_server = amqp.Server(self.world, self.faults, account)
         search = elasticsearch.Server(self.world, self.faults)
         search.api_key = api_key
         self.servers = {
@@ -101,6 +104,8 @@ class Platform:
             "rabbitmq": broker,
             "elasticsearch": search,
         }
+        self.servers["amqp"] = amqp_server
+        self.ports["amqp"] = await amqp_server.start()
         for name in _HTTP:
             self.ports[name] = await self.servers[name].start()
         shells = self.servers["ssh"] = ssh.Server(self.world, self.faults)
@@ -166,6 +171,7 @@ class Platform:
                 "prometheus": {"url": url["prometheus"]},
                 "rabbitmq": {
                     "url": url["rabbitmq"],
+                    "amqp": f"amqp://127.0.0.1:{self.ports['amqp']}",
                     "username": USER,
                     "password": {"file": "./rabbitmq.password"},
                 },

@@ -7,7 +7,6 @@ Reference: the HTTP API reference of the management plugin; shapes checked again
 from __future__ import annotations
 
 import base64
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -17,6 +16,7 @@ from aiohttp import web
 from mailtui.sandbox import rabbitmq_samples
 from mailtui.sandbox.faults import Faults
 from mailtui.sandbox.http_server import Handler, HttpServer, json_response
+from mailtui.sandbox.rabbitmq_account import Account
 from mailtui.sandbox.rabbitmq_links import Links, alarms
 from mailtui.sandbox.rabbitmq_lists import BadRequest, columns, listed
 from mailtui.sandbox.rabbitmq_objects import Objects
@@ -44,12 +44,10 @@ class Server(HttpServer):
 
     name = "rabbitmq"
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: World, faults: Faults, account: Account | None = None) -> None:
         super().__init__(world, faults)
-        self.username = "mailtui"
-        self.password = ""
-        self.tags = ["monitoring"]
-        """Of the user: `monitoring`, `administrator`, or only `management`."""
+        self.account = account or Account()
+        """The user that it lets in."""
         self._objects = Objects(world)
         self._links = Links(world)
 
@@ -85,8 +83,8 @@ class Server(HttpServer):
             given = base64.b64decode(value, validate=True)
         except ValueError:
             given = b""
-        wanted = f"{self.username}:{self.password}".encode()
-        if scheme.lower() == "basic" and hmac.compare_digest(given, wanted):
+        user, _, password = given.decode("utf-8", "surrogateescape").partition(":")
+        if scheme.lower() == "basic" and self.account.is_login(user, password):
             return None
         old = self.world.broker.version.startswith("3.")
         body = {
@@ -129,15 +127,15 @@ class Server(HttpServer):
                         401,
                         "not_authorised",
                         f"ACCESS_REFUSED - access to queue '{name}' in vhost '{vhost}' refused for"
-                        f" user '{self.username}'",
+                        f" user '{self.account.username}'",
                     )
 
     def _monitor(self) -> None:
-        if not {"monitoring", "administrator"} & set(self.tags):
+        if not {"monitoring", "administrator"} & set(self.account.tags):
             raise Refused(401, "not_authorised", "Not monitor user")
 
     def _administrator(self) -> None:
-        if "administrator" not in self.tags:
+        if "administrator" not in self.account.tags:
             raise Refused(401, "not_authorised", "Not administrator user")
 
     def _answer(self, parts: list[str], request: web.Request) -> Any:
@@ -149,7 +147,7 @@ class Server(HttpServer):
             case ["cluster-name"]:
                 return {"name": self.world.broker.cluster}
             case ["whoami"]:
-                return {"name": self.username, "tags": self.tags}
+                return {"name": self.account.username, "tags": self.account.tags}
             case ["nodes", *rest]:
                 self._monitor()
                 return _named(make.nodes(), rest)

@@ -31,7 +31,7 @@ def test_it_is_ready_with_a_configuration_and_ends_with_its_input() -> None:
     assert line["ready"] is True
     assert (line["scenario"], line["seed"]) == ("quiet", 7)
     assert set(line["ports"]) == {
-        "prometheus", "rabbitmq", "elasticsearch", "ssh:mx1", "ssh:mx2", "ssh:store1",
+        "prometheus", "rabbitmq", "amqp", "elasticsearch", "ssh:mx1", "ssh:mx2", "ssh:store1",
     }  # fmt: skip
     config = Path(line["config"])
     directory = config.parent

@@ -44,7 +44,7 @@ class Platform:
 @pytest.fixture(params=["dlq-growth"])
 async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     server = Server(World(seed=3, scenario=request.param, now=NOW, frozen=True), Faults())
-    server.password = "secret"
+    server.account.password = "secret"
     port = await server.start()
     headers = {"Authorization": aiohttp.encode_basic_auth("mailtui", "secret")}
     async with aiohttp.ClientSession(headers=headers) as session:
@@ -218,7 +218,7 @@ async def test_credentials(platform: Platform) -> None:
 async def test_what_the_tags_do_not_allow(platform: Platform) -> None:
     status, body = await platform.client.get("/api/users")
     assert (status, body["reason"]) == (401, "Not administrator user")
-    platform.server.tags = ["management"]
+    platform.server.account.tags = ["management"]
     status, body = await platform.client.get("/api/nodes")
     assert (status, body["reason"]) == (401, "Not monitor user")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from dataclasses import replace
 
 from mailtui.sandbox.world import World
@@ -57,7 +58,7 @@ def plant(world: World) -> None:
         if text.strip() and "\n" not in text:
             template = next(iter(world.broker.queues.values()))
             name = text.encode("utf-8", "replace").decode()
-            queue = replace(template, name=name, letters=[])
+            queue = replace(template, name=name, letters=deque())
             world.broker.queues[(queue.vhost, name) if _by_pair(world) else name] = queue
     name = "[red]jail[/markup]"
     jails[name] = Jail(name, ("/var/log/x",), 5, 600.0, 3600.0)

@@ -71,7 +71,8 @@ class World:
         self.mail = Mail()
         self.traffic = Traffic(self, self.plan.causes)
         self.broker: Broker = broker_traffic.build(self)
-        self._pipeline = broker_traffic.Pipeline(self)
+        self.pipeline = broker_traffic.Pipeline(self)
+        self.messages = self.pipeline.messages
         self.bans = Bans()
         self._attacks = Attacks(self, self.plan.waves)
         self._indexing = Indexing(self)
@@ -99,7 +100,7 @@ class World:
             host.step(self.now, dt)
         self.audit.advance(int(self.now))
         self.traffic.step(self.now, dt)
-        self._pipeline.step(self.now, dt)
+        self.pipeline.step(self.now, dt)
         self._attacks.step(self.now, dt)
         self._indexing.step(self.now, dt)
         self.plan.step(self, dt)

@@ -5,7 +5,11 @@ How it moves is in `broker_traffic.py`.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from mailtui.sandbox.world.messages import Message
 
 GIB = 1024**3
 MIB = 1024**2
@@ -44,27 +48,6 @@ class BrokerNode:
 
 
 @dataclass(slots=True)
-class DeadLetter:
-    """One message in a dead-letter queue, with the first entry of its `x-death` header."""
-
-    message_id: str
-    time: float
-    """Epoch seconds at which it was dead-lettered."""
-    reason: str
-    """rejected, expired, maxlen or delivery_limit."""
-    queue: str
-    """The queue that it died in."""
-    exchange: str
-    routing_key: str
-    count: int
-    payload: str
-    """JSON text that the worker could not process."""
-    error: str = ""
-    """The worker's own header, where it wrote one."""
-    redelivered: bool = False
-
-
-@dataclass(slots=True)
 class Queue:
     """One queue. Rates in messages a second."""
 
@@ -97,13 +80,52 @@ class Queue:
     auto_delete: bool = False
     exclusive: bool = False
     idle_since: float | None = None
-    letters: list[DeadLetter] = field(default_factory=list)
-    """What is in it, oldest first, where somebody may look (dead-letter queues: all)."""
+    letters: deque[Message] = field(default_factory=deque)
+    """Those of its ready messages that somebody may look at, oldest first; the rest of `ready` is
+    only counted. In a queue that no simulated traffic fills: all."""
+    held: int = 0
+    """What clients of AMQP have got and not acknowledged: part of `unacked`."""
+    subscribed: int = 0
+    """Consumers of AMQP clients: part of `consumers`."""
+    next_order: int = 0
+
+    @property
+    def workers(self) -> int:
+        """Simulated consumers."""
+        return self.consumers - self.subscribed
 
     @property
     def messages(self) -> int:
         """Ready and unacked."""
         return int(self.ready) + int(self.unacked)
+
+
+@dataclass(slots=True)
+class Consumer:
+    """A consumer of an AMQP client."""
+
+    tag: str
+    queue: str
+    """In the vhost of its connection."""
+    ack_required: bool
+    prefetch: int
+    exclusive: bool = False
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel of an AMQP client."""
+
+    number: int
+    confirm: bool = False
+    prefetch: int = 0
+    """For the consumers that are made next (`basic.qos` with `global` false)."""
+    shared_prefetch: int = 0
+    """Of all its consumers together (`global` true)."""
+    unacked: int = 0
+    unconfirmed: int = 0
+    consumers: dict[str, Consumer] = field(default_factory=dict)
+    """By tag."""
 
 
 @dataclass(slots=True)
@@ -135,6 +157,14 @@ class Connection:
     """Queue that it consumes from."""
     publishes: str = ""
     """Exchange that it publishes to."""
+    open: dict[int, Channel] | None = None
+    """The channels of an AMQP client, by number; None: the connection is simulated."""
+    properties: dict[str, object] = field(default_factory=dict)
+    """What the client says of itself; empty: what a worker would say."""
+    timeout: int = 60
+    """Seconds of the heartbeat; 0: none."""
+    close: Callable[[str], None] | None = None
+    """Closes it with a reason, where somebody is at its other end."""
 
 
 @dataclass(slots=True)
@@ -188,6 +218,17 @@ class Broker:
     policies: list[Policy] = field(default_factory=list)
     users: list[tuple[str, str]] = field(default_factory=list)
     """(name, tags)."""
+
+    @property
+    def alarms(self) -> list[tuple[str, str]]:
+        """Resource alarms in effect as (node, `disk space` or `memory`): they block publishers."""
+        found = []
+        for node in self.nodes:
+            if node.running and node.disk_alarm:
+                found.append((node.name, "disk space"))
+            if node.running and node.memory_alarm:
+                found.append((node.name, "memory"))
+        return found
 
     def queue(self, name: str, vhost: str = "mail") -> Queue:
         """The queue of that name; KeyError if there is none."""

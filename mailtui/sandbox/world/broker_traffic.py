@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailtui.sandbox.world import corpus
@@ -12,12 +14,13 @@ from mailtui.sandbox.world.broker import (
     Broker,
     BrokerNode,
     Connection,
-    DeadLetter,
     Exchange,
     Policy,
     Queue,
 )
+from mailtui.sandbox.world.broker_messages import Messages
 from mailtui.sandbox.world.clock import poisson, swell
+from mailtui.sandbox.world.messages import Message, Properties, buried
 
 if TYPE_CHECKING:
     from mailtui.sandbox.world import World
@@ -25,7 +28,16 @@ if TYPE_CHECKING:
 
 PER_CONSUMER = 2.0
 """Messages that one consumer can process in a second."""
-_KEPT_LETTERS = 20_000
+PER_CONSUMER_REJECTED = 50.0
+"""Messages that a consumer whose scanner is away rejects in a second."""
+BROKEN = 0.05
+"""Dead letters a second from which the worker, and not a message, is what is wrong."""
+_MOST_LETTERS = 200_000
+"""With so many dead letters no more die: the sandbox's memory is not the platform's."""
+_RECONNECT = 8.0
+"""Seconds until a worker whose connection was closed is there again."""
+_KEYS = {"scan": "mail.received", "store": "mail.scanned", "index": "mail.stored",
+         "audit": "audit.login"}  # fmt: skip
 _USUAL_DEPTH = {"scan": 3.0, "store": 0.3, "index": 40.0}
 
 _BUILT_IN = (
@@ -128,15 +140,22 @@ class Pipeline:
         """Fills the queues with what they hold at the start."""
         self._world = world
         self._random = random.Random(f"{world.seed}/{world.scenario}/broker")
+        self._payloads = random.Random(f"{world.seed}/{world.scenario}/payloads")
+        self._poison: set[int] = set()
+        """Hashes of (queue, body) that the queue's workers cannot process while they are broken."""
+        self._begun: dict[str, float] = {}
+        """By queue, the part of a message that its workers have done."""
+        self._away: list[tuple[float, Connection]] = []
+        """Workers without a connection, and when they come back."""
+        self.messages = Messages(world, self._counted)
         broker = world.broker
         for (_, name), queue in broker.queues.items():
             queue.consumers = sum(1 for c in broker.connections.values() if c.consumes == name)
         dead = broker.queue("dead")
         depth = round(world.rates.dead_depth.at(world.start))
         times = self._times_of(depth)
-        dead.letters = [self._letter(t) for t in times]
-        dead.ready = float(len(dead.letters))
-        dead.published = dead.ready
+        for t in times:
+            self._die(dead, t)
         scan = broker.queue("scan")
         scan.ready = world.rates.scan_depth.at(world.start)
         broker.queue("index").ready = world.rates.index_depth.at(world.start)
@@ -162,12 +181,23 @@ class Pipeline:
         times += [start - 1.0] * (depth - len(times))
         return sorted(times)
 
-    def _letter(self, at: float) -> DeadLetter:
+    def _die(self, dead: Queue, at: float) -> None:
+        """Put a message of the pipeline into the dead-letter queue."""
         source = self._random
         reason = corpus.weighted(source, self._world.plan.dead_letter_reasons)
-        queue = "scan" if source.random() < 0.8 else source.choice(("store", "index"))
+        name = "scan" if source.random() < 0.8 else source.choice(("store", "index"))
+        error = source.choice(_ERRORS.get(reason, ("",)))
+        message = self._message(name, source, at, {"x-error": error} if error else {})
+        if reason != "expired":
+            self._poison.add(hash((name, message.body)))
+        properties = buried(message, name, reason, at)
+        self.messages.put(dead, Message(message.body, properties, "mail.dlx", "dead"))
+
+    def _message(
+        self, queue: str, source: random.Random, at: float, headers: dict[str, str]
+    ) -> Message:
+        """A message of the pipeline as it was published."""
         tenant, sender = corpus.local_address(source)
-        key = {"scan": "mail.received", "store": "mail.scanned", "index": "mail.stored"}[queue]
         message_id = corpus.token(source, 16)
         payload = {
             "message_id": f"<{message_id}@{sender.rpartition('@')[2]}>",
@@ -177,42 +207,54 @@ class Pipeline:
             "subject": corpus.subject(source),
             "size": int(source.lognormvariate(8.6, 1.5)) + 420,
         }
-        return DeadLetter(
-            message_id,
-            float(int(at)),
-            reason,
-            queue,
-            "mail",
-            key,
-            20 if reason == "delivery_limit" else 1,
-            json.dumps(payload, ensure_ascii=False),
-            source.choice(_ERRORS.get(reason, ("",))),
-        )
+        properties: dict[str, object] = {
+            "content_type": "application/json",
+            "delivery_mode": 2,
+            "message_id": message_id,
+            "timestamp": dt.datetime.fromtimestamp(int(at), dt.UTC),
+        }
+        if headers:
+            properties["headers"] = headers
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        return Message(body, Properties(properties), "mail", _KEYS.get(queue, queue))
+
+    def _counted(self, queue: Queue) -> Message:
+        """One for a message that was only counted."""
+        return self._message(queue.name, self._payloads, self._world.now, {})
 
     def step(self, now: float, dt: float) -> None:
         """Move the queues on by dt seconds, to epoch second `now`."""
         world, rates = self._world, self._world.rates
         broker = world.broker
         incoming = rates.arrivals.at(now) * swell(now, 3)
+        self._return_workers(now)
         self._consumers(round(rates.scan_consumers.at(now)))
         for name in ("scan", "store", "index"):
-            queue = broker.queue(name)
-            capacity = queue.consumers * PER_CONSUMER
+            queue = broker.queues.get(("mail", name))
+            if queue is None:
+                continue
+            capacity = queue.workers * PER_CONSUMER
             backlog = queue.ready / max(dt, 1.0)
             outgoing = min(incoming + backlog * 0.5, capacity)
             if name == "index" and world.audit.stopped_at is not None:
                 outgoing = 0.0
             died = rates.dead_letters.at(now) if name == "scan" else 0.0
-            queue.ready = max(0.0, queue.ready + (incoming - outgoing - died) * dt)
+            counted = queue.ready - len(queue.letters)
+            worked = self._work(queue, now, dt, outgoing * dt)
+            counted = max(0.0, counted + (incoming - outgoing - died) * dt + worked)
             usual = _USUAL_DEPTH[name]
-            if queue.ready < 1.5 * usual + 3.0:
-                queue.ready = float(poisson(self._random, usual))
-            queue.unacked = float(min(poisson(self._random, outgoing * 0.4), queue.consumers * 20))
+            if counted < 1.5 * usual + 3.0:
+                counted = float(poisson(self._random, usual))
+            queue.ready = counted + len(queue.letters)
+            busy = min(poisson(self._random, outgoing * 0.4), queue.workers * 20)
+            queue.unacked = float(busy + queue.held)
             self._flow(queue, incoming, outgoing, dt)
             incoming = outgoing
-        audit = broker.queue("audit")
-        self._flow(audit, 5.4 * swell(now, 8), 5.4 * swell(now, 8), dt)
-        audit.ready = float(poisson(self._random, 0.8))
+        audit = broker.queues.get(("mail", "audit"))
+        if audit is not None:
+            self._flow(audit, 5.4 * swell(now, 8), 5.4 * swell(now, 8), dt)
+            self._work(audit, now, dt, 50.0 * dt * audit.workers)
+            audit.ready = float(poisson(self._random, 0.8) + len(audit.letters))
         self._bury(now, dt)
         node = broker.nodes[0]
         held = sum(q.messages for q in broker.queues.values())
@@ -220,14 +262,81 @@ class Pipeline:
         node.sockets_used = len(broker.connections) + 2
         node.fd_used = 60 + 2 * len(broker.connections)
 
+    def _work(self, queue: Queue, now: float, dt: float, able: float) -> int:
+        """Let the simulated workers do real messages, `able` at most; how many they did.
+
+        What killed a message before does so again while the workers are broken.
+        """
+        letters = queue.letters
+        left = able + self._begun.get(queue.name, 0.0)
+        rejects = int(queue.workers * PER_CONSUMER_REJECTED * dt)
+        broken = self.broken(queue, now)
+        done = 0
+        while letters and queue.workers:
+            dies = broken and self._kills(queue, letters[0])
+            if (dies and not rejects) or (not dies and left < 1.0):
+                break
+            message = letters.popleft()
+            queue.ready -= 1
+            if dies:
+                rejects -= 1
+                self.messages.bury(queue, message, "rejected")
+            else:
+                left -= 1.0
+                done += 1
+        self._begun[queue.name] = min(left, 1.0) if letters else 0.0
+        return done
+
+    def broken(self, queue: Queue, now: float) -> bool:
+        """Whether the workers of a queue fail for another reason than a message's content.
+
+        A test repairs them by `world.rates.dead_letters = Course(0.0)`.
+        """
+        return queue.name == "scan" and self._world.rates.dead_letters.at(now) >= BROKEN
+
+    def _kills(self, queue: Queue, message: Message) -> bool:
+        if hash((queue.name, message.body)) in self._poison:
+            return True
+        return any(
+            death.get("queue") == queue.name and death.get("reason") != "expired"
+            for death in message.deaths
+        )
+
+    def leave(self, connection: Connection) -> None:
+        """A worker or a mail server loses its connection; it comes back after some seconds."""
+        broker = self._world.broker
+        del broker.connections[connection.name]
+        queue = broker.queues.get((connection.vhost, connection.consumes))
+        if queue is not None:
+            queue.consumers -= 1
+        self._away.append((self._world.now + _RECONNECT, connection))
+
+    def _return_workers(self, now: float) -> None:
+        broker = self._world.broker
+        for due, connection in list(self._away):
+            if due > now:
+                continue
+            self._away.remove((due, connection))
+            port = self._random.randrange(32_768, 60_999)
+            server = f"{connection.host}:{connection.port}"
+            name = f"{connection.peer_host}:{port} -> {server}"
+            again = replace(connection, name=name, peer_port=port, connected_at=now)
+            broker.connections[name] = again
+            queue = broker.queues.get((again.vhost, again.consumes))
+            if queue is not None:
+                queue.consumers += 1
+
     def _consumers(self, wanted: int) -> None:
         """Scan workers come and go with the scenario."""
         broker = self._world.broker
-        scan = broker.queue("scan")
-        workers = [c for c in broker.connections.values() if c.consumes == "scan"]
+        scan = broker.queues.get(("mail", "scan"))
+        workers = [
+            c for c in broker.connections.values() if c.consumes == "scan" and c.open is None
+        ]
         for connection in workers[wanted:]:
             del broker.connections[connection.name]
-        scan.consumers = min(len(workers), wanted)
+        if scan is not None:
+            scan.consumers = min(len(workers), wanted) + scan.subscribed
 
     @staticmethod
     def _flow(queue: Queue, incoming: float, outgoing: float, dt: float) -> None:
@@ -239,11 +348,10 @@ class Pipeline:
         queue.memory = 140 * 1024 + queue.messages * 1_100
 
     def _bury(self, now: float, dt: float) -> None:
-        dead = self._world.broker.queue("dead")
+        dead = self._world.broker.queues.get(("mail", "dead"))
+        if dead is None or dead.ready >= _MOST_LETTERS:
+            return
         rate = self._world.rates.dead_letters.at(now)
-        died = poisson(self._random, rate * dt)
-        dead.letters += [self._letter(now - self._random.random() * dt) for _ in range(died)]
-        dead.letters = dead.letters[-_KEPT_LETTERS:]
-        dead.ready = float(len(dead.letters))
-        dead.published += died
+        for _ in range(poisson(self._random, rate * dt)):
+            self._die(dead, now - self._random.random() * dt)
         dead.publish_rate = rate
