@@ -45,6 +45,7 @@ class Host:
             (disk / folder).mkdir()
         options = f"lowerdir={base},upperdir={disk}/upper,workdir={disk}/work"
         machine.run("mount", "-t", "overlay", "-o", options, name, str(self.root))
+        (self.directory / "suite").write_text(self.own.suite)
 
     def write(
         self, path: str, text: str | bytes, mode: int = 0o644, owner: str = "root:root"
@@ -119,6 +120,15 @@ class Host:
         if self.own.suite == "bookworm" or machine.cgroup2():
             return ()
         return ("systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
+
+    @property
+    def runs(self) -> bool:
+        """True if it runs, as the plan wants it."""
+        try:
+            same = (self.directory / "suite").read_text() == self.own.suite
+        except OSError:
+            return False
+        return same and self.leader is not None
 
     @property
     def leader(self) -> int | None:

@@ -33,6 +33,8 @@ def _authority() -> None:
     _run(
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-nodes", "-days", "30", "-subj", "/CN=mailtui lab CA"),
+        # Python verifies strictly from 3.13 on (RFC 5280)
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         *("-keyout", str(KEYS / "ca.key"), "-out", str(KEYS / "ca.crt")),
     )
 

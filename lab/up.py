@@ -55,7 +55,7 @@ def down(plan: Plan) -> int:
 
 def _is_up(plan: Plan, everyone: dict[str, Host]) -> bool:
     """True if everything runs, without a fault that somebody left there."""
-    if not _DONE.exists() or not all(host.leader for host in everyone.values()):
+    if not _DONE.exists() or not all(host.runs for host in everyone.values()):
         return False
     try:
         for words in chaos.present():
