@@ -16,9 +16,11 @@ test: $(STAMP)   ## run the tests
 	$(BIN)/pytest -n 2 $(ARGS)
 
 check: $(STAMP)  ## lint, types, import contracts
-	$(BIN)/ruff check mailtui tests
-	$(BIN)/ruff format --check mailtui tests
+	$(BIN)/ruff check mailtui tests lab
+	$(BIN)/ruff format --check mailtui tests lab
 	$(BIN)/mypy
+	# programs run in the lab's hosts, by their Python and an untyped pika
+	$(BIN)/mypy lab tests/lab --exclude '^lab/programs/'
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## print the ratios
