@@ -14,7 +14,7 @@ from mailtui import __version__
 from mailtui.headless import exits
 
 VERBS = ("demo", "status", "get", "tail", "shot", "config", "sandbox", "do", "undo",
-         "approve", "journal")  # fmt: skip
+         "approve", "journal", "operator")  # fmt: skip
 """Modules in `mailtui.headless`; each adds its own parser."""
 
 FREE_TEXT = ("--where", "--sort", "--query", "--columns", "--why")

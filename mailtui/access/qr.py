@@ -35,6 +35,11 @@ def ascii_blocks(modules: Matrix) -> list[str]:
     return ["".join("##" if dark else "  " for dark in row) for row in modules]
 
 
+def inverted(modules: Matrix) -> Matrix:
+    """Dark and light exchanged, for lines that are not painted on a dark terminal."""
+    return tuple(tuple(not dark for dark in row) for row in modules)
+
+
 def painted(lines: list[str]) -> list[str]:
     """`lines` black on white whatever the terminal's colours are (ECMA-48 SGR; 107 is aixterm's
     bright white, and 47 stands before it for terminals that do not know it)."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mailtui.access import qr, recovery, schema, totp
+from mailtui.access import recovery, schema, totp
 from mailtui.access.database import Database
+from mailtui.access.enrolment import Enrolment
 from mailtui.access.errors import AccessError
 from mailtui.access.key import AccessKey, load_key
 from mailtui.config.revealed import remember
@@ -27,11 +29,17 @@ if TYPE_CHECKING:
 
 LONGEST_LOCK = 86400.0
 """Seconds; the lock doubles each time up to this."""
-ISSUER = "mailtui"
 _PURPOSE = "second factor"
 _CODE = re.compile(r"[0-9]{6}")
 _FIRST = -1
 """A step before all others."""
+
+Note = Callable[[], Awaitable[None]]
+"""Writes to the journal before a change is committed; what it raises stops the change."""
+
+
+async def _no_note() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +66,6 @@ class Factor:
     recovery_left: int = 0
     locked_until: float = 0.0
     """Epoch seconds; 0: not locked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """A new secret, in memory only until a code of it was given."""
-
-    operator: str
-    secret: str = field(repr=False)
-    """Base32, 160 bits."""
-    account: str
-    """What the phone shows: `alice@jump1`."""
-    replaces: float | None = None
-    """When the factor that it replaces was confirmed."""
-
-    @property
-    def uri(self) -> str:
-        """otpauth://totp/…, what the QR code says; it contains the secret."""
-        import pyotp
-
-        code = pyotp.TOTP(self.secret)
-        return code.provisioning_uri(name=self.account, issuer_name=ISSUER)
-
-    @property
-    def groups(self) -> str:
-        """The secret in groups of four, to be typed."""
-        return " ".join(self.secret[i : i + 4] for i in range(0, len(self.secret), 4))
-
-    def qr(self) -> qr.Matrix:
-        """The QR code; see `access.qr` for its lines."""
-        return qr.matrix(self.uri)
 
 
 class SecondFactor:
@@ -141,17 +119,19 @@ class SecondFactor:
             replaces=row.confirmed_at if row is not None else None,
         )
 
-    async def confirm(self, enrolment: Enrolment, code: str) -> tuple[str, ...]:
+    async def confirm(
+        self, enrolment: Enrolment, code: str, note: Note = _no_note
+    ) -> tuple[str, ...]:
         """Put the new secret in force by a code of it; ten recovery codes, shown only now."""
         now, name = clock.now(), enrolment.operator
         word = _digits(code)
         if word is None:
-            raise AccessError("a code has six digits", kind="usage")
+            raise AccessError("a code has six digits", kind="permission")
         steps = totp.matching(enrolment.secret, word, totp.accepted(now))
         if not steps:
             near = totp.matching(enrolment.secret, word, totp.told(now))
             words = totp.drift_words(near[0], now) if near else "this is not the code of the secret"
-            raise AccessError(words, kind="usage")
+            raise AccessError(words, kind="permission")
         key = await self.key()
         codes = recovery.new_codes()
         hashes = await asyncio.to_thread(_hashes, codes)
@@ -176,9 +156,10 @@ class SecondFactor:
                 sa.insert(schema.attempts).values(operator=name, count=0, locks=0, locked_until=0.0)
             )
             await _insert_codes(connection, name, hashes)
+            await note()
         return codes
 
-    async def renew_recovery(self, name: str, code: str) -> tuple[str, ...]:
+    async def renew_recovery(self, name: str, code: str, note: Note = _no_note) -> tuple[str, ...]:
         """Ten new recovery codes instead of those that are left; a code is needed."""
         if not (verdict := await self.check(name, code)):
             raise AccessError(verdict.words, kind="permission")
@@ -188,6 +169,7 @@ class SecondFactor:
         async with self._database.writing(alone=True) as connection:
             await connection.execute(sa.delete(table).where(table.c.operator == name))
             await _insert_codes(connection, name, hashes)
+            await note()
         return codes
 
     # --- checking ---

@@ -55,7 +55,7 @@ async def asked(args: argparse.Namespace, demands: Demands) -> Consent | None:
 async def code_of(args: argparse.Namespace) -> str:
     """A code of the second factor: from standard input, or typed and not shown. Raises Refused."""
     if args.code_stdin:
-        code = (await _on_thread(lambda: sys.stdin.readline(LONGEST_CODE))).strip()
+        code = (await on_thread(lambda: sys.stdin.readline(LONGEST_CODE))).strip()
         if not code:
             raise Refused("--code-stdin: standard input has no code in its first line")
         return code
@@ -80,7 +80,7 @@ async def prompt(words: str, *, hidden: bool = False) -> str:
             quiet = termios.tcgetattr(descriptor)
             quiet[3] &= ~termios.ECHO
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, quiet)
-        line: str = await _on_thread(sys.stdin.readline)
+        line: str = await on_thread(sys.stdin.readline)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
         if hidden:
@@ -90,7 +90,7 @@ async def prompt(words: str, *, hidden: bool = False) -> str:
     return line
 
 
-async def _on_thread(read: Callable[[], str]) -> str:
+async def on_thread(read: Callable[[], str]) -> str:
     """A blocking read, on a thread that nobody waits for: a signal ends the verb at once."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[str] = loop.create_future()

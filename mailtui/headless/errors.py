@@ -45,6 +45,12 @@ def explain(verb: str, error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         say(verb, f"cannot write: {error.strerror}")
         return exits.CANNOT_CREATE
+    from mailtui.access.errors import AccessError
+
+    if isinstance(error, AccessError):
+        say(verb, str(error))
+        codes = {"permission": exits.NO_PERMISSION, "usage": exits.USAGE}
+        return codes.get(error.kind, exits.UNAVAILABLE)
     from mailtui.headless.gated import code_of
 
     if (code := code_of(error)) is not None:
