@@ -10,7 +10,7 @@ import pytest
 from mailtui.access.journal import Journal
 from mailtui.model.mail import Message
 from mailtui.operations.base import NothingToDo, Refused
-from tests.unit.operating import NOW, Bench, sandbox_bench
+from tests.operating import NOW, Bench, sandbox_bench
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mailtui.access.evidence import Evidence
 from mailtui.model.mail import Message
 from mailtui.operations.base import NothingToDo, Refused
 from mailtui.operations.postfix_file import QueueFile, Unusable, external, parsed, submissions
-from tests.unit.operating import Bench, sandbox_bench
+from tests.operating import Bench, sandbox_bench
 from tests.unit.test_operate_postfix import queues, reuse, shorten, to_gmail
 
 
