@@ -191,9 +191,12 @@ def _outcome(drafts: dict[str, _Draft], record: Record) -> None:
         return
     facts = record.facts
     undo = facts.get("undo") or {}
+    done = facts.get("done")
+    if facts.get("state") == "unknown" and not done:
+        done = None  # not known is not 0
     draft.values.update(
         state=facts.get("state", "unknown"), sentence=str(facts.get("sentence", "")),
-        done=facts.get("done"), undo=str(undo.get("operation", "")),
+        done=done, undo=str(undo.get("operation", "")),
         outcome_digest=str(facts.get("digest", "")), ended_at=record.at,
     )  # fmt: skip
     undoes = draft.values.get("undoes")

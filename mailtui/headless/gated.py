@@ -89,6 +89,7 @@ async def _ship(acting: Acting) -> None:
 
 def code_of(error: Exception) -> int | None:
     """The exit code of what the gate, the journal or a source raises; None: it is a defect."""
+    from mailtui.access.errors import AccessError
     from mailtui.access.evidence import EvidenceError
     from mailtui.access.journal import JournalError
     from mailtui.connections.errors import SourceError
@@ -104,4 +105,8 @@ def code_of(error: Exception) -> int | None:
         (EvidenceError, exits.CANNOT_CREATE),
         (SourceError, exits.UNAVAILABLE),
     )
+    if isinstance(error, AccessError):
+        return {"permission": exits.NO_PERMISSION, "usage": exits.USAGE}.get(
+            error.kind, exits.UNAVAILABLE
+        )
     return next((code for kind, code in codes if isinstance(error, kind)), None)

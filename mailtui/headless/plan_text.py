@@ -64,7 +64,7 @@ def outcome_object(outcome: Outcome, run: str) -> dict[str, Any]:
         "state": outcome.state,
         "sentence": outcome.sentence,
         "planned": outcome.planned,
-        "done": outcome.done,
+        "done": None if outcome.state == "unknown" and not outcome.done else outcome.done,
         "counts": outcome.counts,
         "left": [
             {"place": _place(left.place), "id": left.id, "why": left.why} for left in outcome.left

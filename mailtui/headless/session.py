@@ -86,6 +86,10 @@ async def opened(
 
         name, context = settings.choose(loading.context)
         platform = Platform(name, narrowed(context, sources))
+        if "journal" in sources:
+            from mailtui.collectors.journal import add_to
+
+            add_to(platform, settings)
         try:
             yield platform
         finally:

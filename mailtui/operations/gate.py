@@ -184,6 +184,7 @@ class Gate:
 
     async def approve(self, entry: Entry, consent: Consent, *, why: str = "") -> None:
         """Approve another operator's frozen plan. Raises Refused."""
+        entry = await self._anew(entry)
         operation = registry.find(entry.operation)
         plan = await self.frozen(entry)
         await self.person.refresh()
@@ -207,9 +208,14 @@ class Gate:
         )  # fmt: skip
 
     async def decline(self, entry: Entry, why: str = "") -> None:
-        """Decline a frozen plan; also the one who asked may take it back."""
+        """Decline a frozen plan; also the one who asked may take it back. Raises Refused."""
+        entry = await self._anew(entry)
         if entry.state != "waiting":
             raise Refused(f"request {entry.id} is {entry.state}")
+        await self.person.refresh()
+        refusal = self.person.may("plan.approve", self.context)
+        if refusal and entry.who != self.person.name:
+            raise NotPermitted(refusal)
         await self._record(
             "approval", request=entry.seq, digest=entry.digest, verdict="declined", why=why
         )
@@ -232,6 +238,8 @@ class Gate:
         try:
             # under the lock: of two that run one approved plan, the second finds it used
             approval = await self._approval(operation, plan)
+            if run.undoes:
+                await self._taken_back(run.undoes)
             digest = await self._keep(plan)
             await run.record(
                 "intent",
@@ -259,12 +267,11 @@ class Gate:
 
         Every step that was begun counts as sent: what is true on the daemon decides.
         """
-        if entry.state != "interrupted":
-            raise Refused(f"run {entry.id} is {entry.state}")
+        if entry.context != self.context:
+            raise Refused(f"it ran on {entry.context}, and this is {self.context}")
         operation, plan = registry.find(entry.operation), await self.frozen(entry)
         run = Run(plan, self.journal, self.person.name, id=entry.id, undoes=entry.undoes)
-        begun = {(trace.place, trace.does) for trace in entry.steps}
-        places = {place for place, _ in begun}
+        places = {trace.place for trace in entry.steps}
         for step in plan.steps:
             if step.place in places:
                 run.begun.add(step.key)
@@ -273,15 +280,21 @@ class Gate:
                 run.leave(step.targets, "the run ended before this")
         held = self._reserve(run)
         try:
+            # it has no outcome, and the lock that a living run holds is now ours
+            state = (await self._anew(entry)).state
+            if state not in ("interrupted", "running"):
+                raise Refused(f"run {entry.id} is {state}")
             outcome = await self._verified(operation, run)
             return await self._close(run, outcome)
         finally:
             held.release()
+            self.locks.forget(f"run {run.id}")
 
     # --- undo ---
 
     async def undo(self, entry: Entry) -> Request:
         """What takes a run back, as a request to plan. Raises Refused, JournalError."""
+        entry = await self._anew(entry)
         if entry.undone_by:
             raise Refused(f"run {entry.id} was taken back already by {entry.undone_by}")
         if not entry.can_undo:
@@ -300,6 +313,16 @@ class Gate:
         )
 
     # --- inside ---
+
+    async def _anew(self, entry: Entry) -> Entry:
+        """The entry as the journal has it now: a screen may be behind. Raises JournalError."""
+        return next((one for one in await self.entries() if one.id == entry.id), entry)
+
+    async def _taken_back(self, run: str) -> None:
+        """Raises Refused if a run was taken back already."""
+        for entry in await self.entries():
+            if entry.id == run and entry.undone_by:
+                raise Refused(f"run {run} was taken back already by {entry.undone_by}")
 
     async def _admit(self, operation: Operation, plan: Plan, consent: Consent) -> None:
         """Raises Refused if something is missing; the refusal is in the journal."""
