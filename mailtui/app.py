@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
-from textual.app import SystemCommand
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -24,6 +23,7 @@ from mailtui.model import clock
 from mailtui.screens import ORDER
 from mailtui.screens.acting_keys import ActingKeys
 from mailtui.screens.base import ConsoleScreen
+from mailtui.screens.command_keys import CommandKeys
 from mailtui.screens.keys import BINDINGS
 from mailtui.screens.top_facts import top_facts
 from mailtui.widgets.glyphs import UNICODE, Glyphs, for_terminal
@@ -44,7 +44,7 @@ FLUSH = 0.25
 """Seconds within which changes of the state are shown together."""
 
 
-class ConsoleApp(ActingKeys):
+class ConsoleApp(ActingKeys, CommandKeys):
     """The console. It paints at once; settings and sources come in the background."""
 
     TITLE = "mailtui"
@@ -131,10 +131,12 @@ class ConsoleApp(ActingKeys):
         loading = self.loading
         try:
             settings = loading.load()
+            from mailtui.collectors.journal import add_to
             from mailtui.collectors.platform import Platform
             from mailtui.problems import engine
 
             platform = Platform(*settings.choose(loading.context))
+            add_to(platform, settings)
             engine.finders()
             importlib.import_module("mailtui.screens.acting")
         except Exception as error:
@@ -350,23 +352,10 @@ class ConsoleApp(ActingKeys):
         if self._trail:
             self.run_worker(self._open(self._trail.pop()), exclusive=False)
 
-    def action_command(self) -> None:
-        """Open the prompt for a command."""
-        from mailtui.screens import commands
-
-        if (view := self.view) is not None and self.screen is view:
-            view.query_one(Prompt).open(":", "", lambda text, _: commands.complete(self, text))
-
     def action_filter(self) -> None:
         """Open the prompt for a filter."""
         if (view := self.view) is not None and self.screen is view:
             view.action_filter()
-
-    def run_command(self, line: str) -> str:
-        """Run a `:` command; an error as a sentence, or an empty string."""
-        from mailtui.screens import commands
-
-        return commands.run(self, line)
 
     def action_help(self) -> None:
         """Keys, commands, filter language."""
@@ -400,6 +389,7 @@ class ConsoleApp(ActingKeys):
         return ""
 
     async def _switch(self, name: str) -> None:
+        from mailtui.collectors.journal import add_to
         from mailtui.collectors.platform import Platform
 
         assert self.settings is not None
@@ -408,6 +398,7 @@ class ConsoleApp(ActingKeys):
             if old is not None and old.name == name:
                 return
             platform = Platform(*self.settings.choose(name))
+            add_to(platform, self.settings)
             self._trail.clear()
             await self._bring_up(self.DEFAULT_MODE)
             await self._forget_views()
@@ -481,21 +472,6 @@ class ConsoleApp(ActingKeys):
         from mailtui.screens import taking
 
         return taking.shot(self, target)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette is made of the `:` commands."""
-        from mailtui.screens import commands
-
-        for command in commands.commands(self):
-            if command.candidates is None or command.name in ("context", "read"):
-                line = command.name
-                yield SystemCommand(
-                    command.usage.partition(" ")[0], command.help, lambda line=line: self._run(line)
-                )
-
-    def _run(self, line: str) -> None:
-        if error := self.run_command(line):
-            self.notify(error, severity="error", markup=False)
 
 
 def _user_name() -> str:

@@ -44,6 +44,15 @@ class Platform:
         self.pollers = [Poller(collector, self.state) for collector in self.collectors]
         self._tasks: list[asyncio.Task[None]] = []
 
+    def add(self, collector: Collector) -> None:
+        """Read one more source, which is not the context's own."""
+        poller = Poller(collector, self.state)
+        self.collectors.append(collector)
+        self.pollers.append(poller)
+        if self._tasks:
+            name = f"poll {collector.source}"
+            self._tasks.append(asyncio.create_task(poller.run(), name=name))
+
     def start(self) -> None:
         """Poll everything, each source on its own schedule, until `stop`."""
         self._tasks = [

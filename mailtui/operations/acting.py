@@ -109,6 +109,11 @@ class Someone:
         """See Person.armed."""
         return bool(self.time_armed)
 
+    @property
+    def armed_left(self) -> float:
+        """See Person.armed_left."""
+        return self.time_armed.remaining()
+
     async def check(self, code: str) -> str:
         """See Person.check."""
         from mailtui.access.second_factor import SecondFactor

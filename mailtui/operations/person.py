@@ -44,6 +44,13 @@ class Person(Protocol):
     def armed(self) -> bool:
         """True for some minutes after a code was accepted."""
 
+    @property
+    def armed_left(self) -> float:
+        """Seconds for which no code is asked for; 0: not armed."""
+
+    def role(self, context: str) -> str:
+        """What this person is here, in words: `operator for tenant acme`."""
+
     async def check(self, code: str) -> str:
         """Check a code and arm; why it is refused, or an empty string."""
 

@@ -201,7 +201,7 @@ class Bounce(OnMessages):
     id = "postfix.bounce"
     title = "Return messages to their senders as undeliverable"
     label = "return"
-    key = "b"
+    key = "X"
     danger: ClassVar[Danger] = "destructive"
     permission = "mail.bounce"
     verb, did = "Return", "returned"

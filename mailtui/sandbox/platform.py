@@ -7,6 +7,7 @@ import base64
 import logging
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 USER = "mailtui"
 CONTEXT = "demo"
+ACTED = "acted"
+"""Folder for what a console that acts here writes: journal, plans, evidence, operators."""
 _HTTP = ("prometheus", "rabbitmq", "elasticsearch")
 _WARM_BLOCKS = 2
 """Minutes of past audit events made each second, until all are there."""
@@ -67,6 +70,7 @@ class Platform:
             with suppress(OSError):
                 path.unlink()
         self._written.clear()
+        shutil.rmtree(self.directory / ACTED, ignore_errors=True)
         if self._made_directory:
             with suppress(OSError):
                 self.directory.rmdir()
@@ -113,6 +117,8 @@ class Platform:
         for host, port in (await shells.start()).items():
             self.ports[f"ssh:{host}"] = port
         self._write("known_hosts", shells.known_hosts())
+        acted = self.directory / ACTED
+        acted.mkdir(mode=0o700, exist_ok=True)
         self._write("config.yaml", self._configuration())
 
     def _client_key(self) -> str:
@@ -159,6 +165,7 @@ class Platform:
             "label": f"DEMO {self.world.scenario}",
             "color": "magenta",
             "simulation": True,
+            "read_only": False,
             "ssh": {
                 "user": USER,
                 "keys": ["./id_ed25519"],
@@ -186,7 +193,12 @@ class Platform:
             },
         }
         head = "# Written by the sandbox; removed when it ends.\n"
-        body: str = yaml.safe_dump(
-            {"context": CONTEXT, "contexts": {CONTEXT: context}}, sort_keys=False, width=100
-        )
+        whole = {
+            "context": CONTEXT,
+            "contexts": {CONTEXT: context},
+            "journal": {"path": f"./{ACTED}/journal.jsonl"},
+            "evidence": {"path": f"./{ACTED}/evidence"},
+            "access": {"url": f"sqlite:///./{ACTED}/operators.db"},
+        }
+        body: str = yaml.safe_dump(whole, sort_keys=False, width=100)
         return head + body

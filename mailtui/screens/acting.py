@@ -6,21 +6,21 @@ It knows no operation by name; what can be done comes from the registry, and the
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailtui.access.history import Entry
-from mailtui.access.journal import JournalError
-from mailtui.connections.errors import SourceError
+from mailtui.collectors.journal import JournalReport
 from mailtui.model import clock
 from mailtui.model.operation import Outcome, Plan
 from mailtui.operations import registry
-from mailtui.operations.base import Operation, Refused, Request
+from mailtui.operations.base import Operation, Request
 from mailtui.operations.gate import Consent, Demands, Gate
+from mailtui.screens import opening
 from mailtui.screens.jobs import Job, Jobs
+from mailtui.screens.opening import FAULTS
 from mailtui.screens.outcome import OutcomeDialog
 from mailtui.screens.parameters import ParametersDialog
 from mailtui.screens.plan_dialog import PlanDialog
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mailtui.acting")
 
-FAULTS = (Refused, SourceError, JournalError)
-"""What is told in its own words."""
-
 
 class Acting:
     """The write side of one console: its gate, what is planned, what runs."""
@@ -46,10 +43,13 @@ class Acting:
         self.closed = "nothing is connected yet"
         """Why there is no gate."""
         self.jobs = Jobs()
+        self.shipping = ""
+        """How far the audit index is behind the journal, in words; empty: it is not shipped."""
         self.leaving = False
         """True for some seconds after quitting was asked for while something runs."""
-        self._asking = ""
-        """What the operator is being asked about: one thing at a time."""
+        self._asking: list[str] = []
+        """What the operator is being asked about, in words: one thing at a time."""
+        self._counted: tuple[JournalReport | None, tuple[int, int]] = None, (0, 0)
         self._planning: asyncio.Task[Plan] | None = None
 
     # --- the gate ---
@@ -58,31 +58,17 @@ class Acting:
         """Open the gate of a platform in the background; until then nothing can be done."""
         self.use(None, "the journal and the operators are being opened")
         self.app.run_worker(
-            self._open(platform, settings), group="gate", exclusive=True, exit_on_error=False
+            opening.open_and_ship(self, platform, settings),
+            group="gate",
+            exclusive=True,
+            exit_on_error=False,
         )
 
     def use(self, gate: Gate | None, why: str = "") -> None:
         """Act through this gate from now on."""
         self.gate, self.closed = gate, why
         self.app.acting_ready = self.app.acting_ready or gate is not None
-        self._changed()
-
-    async def _open(self, platform: Platform, settings: Settings) -> None:
-        gate, why = None, ""
-        try:
-            # on a thread: it imports what the first paint did not
-            await asyncio.to_thread(registry.every)
-            self.app.acting_ready = True
-            self._changed()
-            module = await asyncio.to_thread(importlib.import_module, "mailtui.operations.acting")
-            gate = await module.open_gate(platform, settings)
-        except (*FAULTS, OSError) as error:
-            why = f"nothing can be done from here: {error}"
-        except Exception as error:
-            log.exception("opening the gate")
-            why = f"nothing can be done from here: mailtui broke ({type(error).__name__})"
-        if self.app.platform is platform:
-            self.use(gate, why)
+        self.changed()
 
     # --- what is possible ---
 
@@ -107,7 +93,31 @@ class Acting:
             return f"{operation.label} works on one row, and {len(rows):,} are chosen"
         return operation.why_not_row(rows[0]) if len(rows) == 1 else ""
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """(interrupted runs of this machine, requests that this operator could approve)."""
+        platform, gate = self.app.platform, self.gate
+        report = platform.state.value("journal", JournalReport) if platform is not None else None
+        if report is None or gate is None:
+            return 0, 0
+        if self._counted[0] is not report:
+            interrupted = sum(entry.state == "interrupted" for entry in report.entries)
+            asked = sum(
+                entry.state == "waiting"
+                and entry.who != gate.person.name
+                and entry.context == gate.context
+                for entry in report.entries
+            )
+            self._counted = report, (interrupted, asked)
+        return self._counted[1]
+
     # --- from a key, a command, the palette ---
+
+    def busy(self) -> str:
+        """Why nothing new can be begun now, or an empty string."""
+        if self.gate is None:
+            return self.closed
+        return f"one thing at a time: {self._asking[0]}" if self._asking else ""
 
     def start(
         self,
@@ -116,35 +126,28 @@ class Acting:
         parameters: Mapping[str, str] | None = None,
     ) -> str:
         """Begin with an operation; why not, as a sentence, or an empty string."""
-        why = self.why_not_here(operation, selection)
-        if not why and self._asking:
-            why = f"one thing at a time: {self._asking}"
-        if why:
+        if why := self.why_not_here(operation, selection) or self.busy():
             return why
         rows = selection.rows if operation.scope != "platform" else ()
         request = Request(
             operation.id, rows=rows, selection=selection.words, parameters=dict(parameters or {})
         )
-        self._spawn(self._ask(operation, request), operation.title)
+        self.spawn(self._ask(operation, request), operation.title)
         return ""
 
     def undo_last(self) -> str:
         """Plan to take back the last run of this operator that can be taken back."""
-        if self.gate is None:
-            return self.closed
-        if self._asking:
-            return f"one thing at a time: {self._asking}"
-        self._spawn(self._undo_last(self.gate), "undo")
-        return ""
+        why = self.busy()
+        if self.gate is not None and not why:
+            self.spawn(self._undo_last(self.gate), "undo")
+        return why
 
     def undo(self, entry: Entry) -> str:
         """Plan to take this run back."""
-        if self.gate is None:
-            return self.closed
-        if self._asking:
-            return f"one thing at a time: {self._asking}"
-        self._spawn(self._undo(self.gate, entry), f"undo of {entry.id}")
-        return ""
+        why = self.busy()
+        if self.gate is not None and not why:
+            self.spawn(self._undo(self.gate, entry), f"undo of {entry.id}")
+        return why
 
     def stop(self) -> str:
         """Give up what is being planned, else stop the last run between two steps."""
@@ -157,7 +160,7 @@ class Acting:
         run = running[-1].run
         assert run is not None
         run.stop()
-        self._changed()
+        self.changed()
         return ""
 
     def show_outcome(self) -> str:
@@ -169,22 +172,23 @@ class Acting:
 
     # --- one after the other ---
 
-    def _spawn(self, work: Awaitable[None], words: str) -> None:
-        self._asking = words
+    def spawn(self, work: Awaitable[None], words: str) -> None:
+        """Do it in the background; nothing else is begun before its dialogs are answered."""
+        asking = self._asking = [words]
 
         async def guarded() -> None:
             try:
                 await work
             except FAULTS as error:
-                self._tell(str(error))
+                self.tell(str(error))
             except Exception as error:
                 # other runs are under way: a defect here must not end them
                 log.exception("acting: %s", words)
-                self._tell(f"mailtui broke: {type(error).__name__}; the log has it")
+                self.tell(f"mailtui broke: {type(error).__name__}; the log has it")
             finally:
-                if self._asking == words:
-                    self._asking = ""
-                self._changed()
+                if self._asking is asking:
+                    self._asking = []
+                self.changed()
 
         self.app.run_worker(guarded(), group="acting", exclusive=False, exit_on_error=False)
 
@@ -206,7 +210,7 @@ class Acting:
                 said = str(error)
                 continue
             if plan is not None:
-                await self._confirm(operation, plan, request.undoes)
+                await self.confirm(operation, plan, request.undoes)
             return
 
     async def _plan(self, request: Request, words: str) -> Plan | None:
@@ -214,20 +218,21 @@ class Acting:
         assert self.gate is not None
         self._planning = asyncio.ensure_future(self.gate.plan(request))
         self.jobs.planning = f"{words}, {request.selection}" if request.selection else words
-        self._changed()
+        self.changed()
         try:
             return await self._planning
         except asyncio.CancelledError:
-            self._tell(f"given up: {words}")
+            self.tell(f"given up: {words}")
             return None
         finally:
             self._planning = None
             self.jobs.planning = ""
-            self._changed()
+            self.changed()
 
-    async def _confirm(
+    async def confirm(
         self, operation: Operation, plan: Plan, undoes: str = "", *, approved: bool = False
     ) -> None:
+        """Show a plan; run it if the operator consents. `approved`: a second person did."""
         gate, said = self.gate, ""
         assert gate is not None
         label = f"{operation.label.capitalize()} {plan.count:,}"
@@ -240,8 +245,8 @@ class Acting:
                 dialog = PlanDialog(plan, demands, label, self.app.glyphs, said=said)
                 answer = await dialog.answer(self.app)
             if answer == "ask":
-                number = await gate.ask_approval(plan)
-                self._tell(f"request #{number} waits for a second operator (mailtui approve)")
+                number = await gate.ask_approval(plan, undoes=undoes)
+                self.tell(f"request #{number} waits for a second operator (mailtui approve)")
                 return
             if not isinstance(answer, Consent):
                 return
@@ -259,9 +264,9 @@ class Acting:
         job.run = gate.new_run(plan, job.watch, undoes=undoes)
         self.jobs.forget_told()
         self.jobs.every.append(job)
-        self._asking = ""
-        self._changed()
-        timer = self.app.set_interval(0.25, self._changed)
+        self._asking = []
+        self.changed()
+        timer = self.app.set_interval(0.25, self.changed)
         try:
             job.outcome = await gate.run(job.run, consent)
             job.ended_at = clock.now()
@@ -269,8 +274,8 @@ class Acting:
             timer.stop()
             if job.outcome is None:
                 self.jobs.every.remove(job)
-            self._read_again(operation)
-            self._changed()
+            self.read_again(operation)
+            self.changed()
         await self._show_result(job, job.outcome)
 
     async def _show_result(self, job: Job, outcome: Outcome) -> None:
@@ -282,11 +287,11 @@ class Acting:
         assert job.outcome is not None
         answer = await OutcomeDialog(job.plan, job.outcome, self.app.glyphs).answer(self.app)
         self.jobs.forget_told()
-        self._changed()
-        if answer == "undo" and job.run is not None and self.gate is not None:
-            entry = next((e for e in await self.gate.entries() if e.id == job.run.id), None)
+        self.changed()
+        if answer == "undo" and self.gate is not None:
+            entry = next((e for e in await self.gate.entries() if e.id == job.id), None)
             if entry is not None and (why := self.undo(entry)):
-                self._tell(why)
+                self.tell(why)
 
     async def _undo_last(self, gate: Gate) -> None:
         for entry in await gate.entries():
@@ -295,26 +300,34 @@ class Acting:
             if mine and entry.can_undo and not entry.undoes:
                 await self._undo(gate, entry)
                 return
-        self._tell("you have no run here that could be taken back")
+        self.tell("you have no run here that could be taken back")
 
     async def _undo(self, gate: Gate, entry: Entry) -> None:
         request = await gate.undo(entry)
         operation = registry.find(request.operation)
         plan = await self._plan(request, f"undo of {entry.title}")
         if plan is not None:
-            await self._confirm(operation, plan, request.undoes)
+            await self.confirm(operation, plan, request.undoes)
 
     # --- the console ---
 
-    def _read_again(self, operation: Operation) -> None:
+    def read_journal(self) -> None:
+        """Now: something was written to it."""
+        if self.app.platform is not None:
+            self.app.platform.read_now(("journal",))
+
+    def read_again(self, operation: Operation) -> None:
+        """Its sources, and the journal, now."""
         platform = self.app.platform
         if platform is not None:
             platform.read_now((*operation.sources, "journal"))
 
-    def _tell(self, words: str) -> None:
+    def tell(self, words: str) -> None:
+        """Say something in passing."""
         self.app.notify(words, markup=False, timeout=8)
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Show it on the screen in view."""
         self.app.acting_changed()
 
 

@@ -25,9 +25,16 @@ class Job:
     operation: Operation
     plan: Plan
     run: Run | None = None
+    run_id: str = ""
+    """Of a run that another program began."""
     progress: Progress | None = None
     outcome: Outcome | None = None
     ended_at: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """The run's number in the journal."""
+        return self.run.id if self.run is not None else self.run_id
 
     def watch(self, progress: Progress) -> None:
         """Called from wherever the operation works, a thread too: it keeps the newest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailtui.model import clock
 from mailtui.model.freshness import summarise
@@ -33,7 +33,7 @@ def top_facts(app: ConsoleApp, view: ConsoleScreen) -> TopFacts:
         color=context.color,
         simulation=context.simulation,
         path=app.path,
-        read_only=context.read_only,
+        **acting_facts(app, context.read_only),
         user=app.user_name,
         time=now,
         known=any(r.status != "never" or r.fault for r in platform.state.all()),
@@ -43,3 +43,25 @@ def top_facts(app: ConsoleApp, view: ConsoleScreen) -> TopFacts:
         warning=counts["warning"],
         unknown=counts["unknown"],
     )
+
+
+def acting_facts(app: ConsoleApp, read_only: bool) -> dict[str, Any]:
+    """What one may do here, what runs, what waits."""
+    if not app.acting_ready:
+        return {"may": "read-only" if read_only else ""}
+    acting = app.acting
+    gate = acting.gate
+    interrupted, waiting = acting.waiting
+    facts: dict[str, Any] = {
+        "runs": len(acting.jobs.running), "interrupted": interrupted, "waiting": waiting,
+    }  # fmt: skip
+    if read_only:
+        facts["may"] = "read-only"
+    elif gate is None:
+        facts["may"] = "may not act"
+    else:
+        role = gate.person.role(gate.context)
+        facts["may"] = f"may act as {role}" if role else "may not act"
+        if gate.person.armed:
+            facts["armed"] = gate.person.armed_left
+    return facts

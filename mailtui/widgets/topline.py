@@ -17,7 +17,16 @@ class TopFacts(msgspec.Struct, frozen=True):
     label: str
     color: str = "cyan"
     simulation: bool = False
-    read_only: bool = True
+    may: str = ""
+    """What the operator may do here: `read-only`, `may act as operator`; empty: not known yet."""
+    armed: float | None = None
+    """Seconds for which no second factor is asked for; None: it is not armed."""
+    runs: int = 0
+    """Runs of this console that go on."""
+    interrupted: int = 0
+    """Runs of which nobody knows what they did."""
+    waiting: int = 0
+    """Requests that wait for an approval by this operator."""
     path: tuple[str, ...] = ()
     """Headings of the screens that led here, the present one last."""
     user: str = ""
@@ -53,6 +62,7 @@ class TopLine(Widget):
         "topline--unknown",
         "topline--muted",
         "topline--stale",
+        "topline--armed",
     }
     DEFAULT_CSS = """
     TopLine {
@@ -61,6 +71,7 @@ class TopLine(Widget):
         & > .topline--warning { color: $warning; text-style: bold; }
         & > .topline--unknown { color: $accent; text-style: bold; }
         & > .topline--muted { color: $foreground 65%; }
+        & > .topline--armed { color: $warning; text-style: bold; }
         & > .topline--stale { color: $warning; text-style: bold; }
     }
     """
@@ -79,14 +90,19 @@ class TopLine(Widget):
             (0, label),
             (1, Text(" SIMULATION ", style="bold reverse") if facts.simulation else Text()),
             (5, Text(crumbs, style="bold")),
-            (3, Text("read-only" if facts.read_only else "read-write")),
+            (3, self._may()),
+            (1, self._acting()),
             (6, Text(facts.user)),
             (4, Text(fmt.clock_time(facts.time))),
             (1, self._counts()),
             (2, self._age()),
         ]
         kept = [part for part in parts if part[1].plain.strip()]
-        while sum(t.cell_len for _, t in kept) + 3 * (len(kept) - 1) > width and len(kept) > 1:
+        if facts.may and _width(kept) > width:
+            # that one may act matters more than as whom
+            short = Text(facts.may.partition(" as ")[0])
+            kept = [(rank, short if text.plain == facts.may else text) for rank, text in kept]
+        while _width(kept) > width and len(kept) > 1:
             kept.remove(max(kept, key=lambda part: part[0]))
         line = Text(no_wrap=True, overflow="ellipsis", end="")
         for number, (_, text) in enumerate(kept):
@@ -94,6 +110,26 @@ class TopLine(Widget):
                 line.append_text(bar)
             line.append_text(text)
         return line
+
+    def _may(self) -> Text:
+        """What one may do; a second factor that is armed counts down."""
+        facts = self.facts
+        if facts.armed is None:
+            return Text(facts.may)
+        minutes, seconds = divmod(int(facts.armed), 60)
+        return Text(f"armed {minutes}:{seconds:02}", style=self._style("armed"))
+
+    def _acting(self) -> Text:
+        """What goes on, and what wants a look at the Journal."""
+        facts = self.facts
+        words = []
+        if facts.runs:
+            words.append(f"{facts.runs} {'run' if facts.runs == 1 else 'runs'}")
+        if facts.interrupted:
+            words.append(f"{facts.interrupted} interrupted")
+        if facts.waiting:
+            words.append(f"{facts.waiting} to approve")
+        return Text(", ".join(words), style=self._style("armed"))
 
     def _counts(self) -> Text:
         facts, glyphs = self.facts, self.glyphs
@@ -123,3 +159,7 @@ class TopLine(Widget):
 
     def _style(self, name: str):  # type: ignore[no-untyped-def]
         return self.get_component_rich_style(f"topline--{name}")
+
+
+def _width(parts: list[tuple[int, Text]]) -> int:
+    return sum(text.cell_len for _, text in parts) + 3 * (len(parts) - 1)
