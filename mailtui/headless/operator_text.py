@@ -65,32 +65,33 @@ def enrolment(enrolment: Enrolment, out: TextIO) -> Iterator[str]:
     if not out.isatty():
         yield f"secret {enrolment.groups}"
         return
-    lines = qr_lines(enrolment.qr(), out)
-    if lines:
-        yield f"Scan this with an authenticator app; it becomes {enrolment.account}:"
-        yield from lines
-        yield f"or type the secret: {enrolment.groups}"
-    else:
-        yield "The terminal is too small for the QR code. Type this secret into an authenticator"
-        yield f"app as {enrolment.account}: {enrolment.groups}"
-    yield "(by time, SHA-1, 6 digits, 30 s)"
+    yield f"Scan the code, or type this secret, into an authenticator app as {enrolment.account}"
+    yield f"(by time, SHA-1, 6 digits, 30 s): {enrolment.groups}"
+    # the code last: with the question below it, it just fits on 24 lines
+    yield from qr_lines(enrolment.qr(), out) or ["(this terminal is too small for the code)"]
 
 
 def qr_lines(modules: qr.Matrix, out: TextIO) -> list[str]:
     """The QR code as the terminal can show it; nothing if it is wider than the terminal."""
     from mailtui.access import qr
-    from mailtui.headless.text import glyphs_for
-    from mailtui.widgets.glyphs import ASCII
 
-    # SGR 30;47 is needed by the camera, not by taste: NO_COLOR does not mean it
-    paints = os.environ.get("TERM", "dumb") != "dumb"
+    # black on white is needed by the camera, not by taste: NO_COLOR does not mean it
+    paints = os.environ.get("TERM", "dumb") not in ("dumb", "vt100", "vt220")
     if not paints:
         modules = qr.inverted(modules)
-    plain = glyphs_for(out) is ASCII
-    lines = qr.ascii_blocks(modules) if plain else qr.half_blocks(modules)
+    halves = paints and _has_blocks(out)
+    lines = qr.half_blocks(modules) if halves else qr.ascii_blocks(modules)
     if len(lines[0]) > shutil.get_terminal_size().columns:
         return []
     return qr.painted(lines) if paints else lines
+
+
+def _has_blocks(out: TextIO) -> bool:
+    try:
+        "█▀▄".encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def recovery_codes(codes: Sequence[str], out: TextIO) -> Iterator[str]:
