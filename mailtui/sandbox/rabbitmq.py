@@ -1,7 +1,8 @@
-"""RabbitMQ's management API over the simulated broker, for reading.
+"""RabbitMQ's management API over the simulated broker.
 
 Reference: the HTTP API reference of the management plugin; shapes checked against a RabbitMQ
-3.10.8. It serves a user with the `monitoring` tag: what needs more is refused as the broker does.
+3.10.8. What its user's tags and permissions do not allow is refused as the broker does; what
+changes something is in `rabbitmq_writes.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mailtui.sandbox.rabbitmq_account import Account
 from mailtui.sandbox.rabbitmq_links import Links, alarms
 from mailtui.sandbox.rabbitmq_lists import BadRequest, columns, listed
 from mailtui.sandbox.rabbitmq_objects import Objects
+from mailtui.sandbox.rabbitmq_writes import Refused, Writes
 
 if TYPE_CHECKING:
     from mailtui.sandbox.world import World
@@ -27,16 +29,6 @@ if TYPE_CHECKING:
 _HEADERS = {"Cache-Control": "no-cache", "Server": "Cowboy",
             "Vary": "accept, accept-encoding, origin"}  # fmt: skip
 _NOT_FOUND = ("Object Not Found", "Not Found")
-
-
-class Refused(Exception):
-    """An answer that is an error in RabbitMQ's form."""
-
-    def __init__(self, status: int, error: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.error = error
-        self.reason = reason
 
 
 class Server(HttpServer):
@@ -50,6 +42,7 @@ class Server(HttpServer):
         """The user that it lets in."""
         self._objects = Objects(world)
         self._links = Links(world)
+        self._writes = Writes(world, self.account)
 
     def routes(self) -> list[web.RouteDef]:
         """One resource for everything below /api: names hold percent-encoded slashes."""
@@ -103,7 +96,9 @@ class Server(HttpServer):
         # The raw path: %2F is the name of the default virtual host, not a separator.
         raw = request.rel_url.raw_path.removeprefix("/api").strip("/")
         parts = [unquote(part) for part in raw.split("/")] if raw else []
-        self._refuse_access(parts, request)
+        done = await self._writes.serve(parts, request)
+        if done is not None:
+            return done
         answer = self._answer(parts, request)
         if request.method == "OPTIONS":
             return web.Response(status=200, headers={"Allow": "HEAD, GET, OPTIONS"})
@@ -116,19 +111,6 @@ class Server(HttpServer):
         elif isinstance(answer, dict):
             answer = columns(answer, request.query.get("columns"))
         return json_response(answer)
-
-    def _refuse_access(self, parts: list[str], request: web.Request) -> None:
-        """What changes a queue or its messages needs permissions that this user has not."""
-        match parts:
-            case ["queues", vhost, name, *rest] if (vhost, name) in self.world.broker.queues:
-                writes = {(): "DELETE", ("contents",): "DELETE", ("get",): "POST"}
-                if writes.get(tuple(rest)) == request.method:
-                    raise Refused(
-                        401,
-                        "not_authorised",
-                        f"ACCESS_REFUSED - access to queue '{name}' in vhost '{vhost}' refused for"
-                        f" user '{self.account.username}'",
-                    )
 
     def _monitor(self) -> None:
         if not {"monitoring", "administrator"} & set(self.account.tags):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mailtui.sandbox.world.broker import Broker, Connection
+from mailtui.sandbox.rabbitmq_writes import as_json
+from mailtui.sandbox.world.broker import Broker, Channel, Connection, Consumer
 
 if TYPE_CHECKING:
     from mailtui.sandbox.world import World
@@ -28,13 +29,7 @@ def rate(value: float) -> float:
 
 def alarms(broker: Broker) -> list[Object]:
     """Resource alarms in effect, as the health check lists them."""
-    found = []
-    for node in broker.nodes:
-        if node.running and node.disk_alarm:
-            found.append({"node": node.name, "resource": "disk space"})
-        if node.running and node.memory_alarm:
-            found.append({"node": node.name, "resource": "memory"})
-    return found
+    return [{"node": node, "resource": resource} for node, resource in broker.alarms]
 
 
 class Links:
@@ -48,7 +43,7 @@ class Links:
         """One connection; publishers are blocked and consumers blocking while an alarm is on."""
         age = max(0.0, self._world.now - connection.connected_at)
         state = connection.state
-        if state == "running" and alarms(self._broker):
+        if state == "running" and connection.open is None and self._broker.alarms:
             state = "blocked" if connection.publishes else "blocking"
         halted = state == "blocked"
         receive = 0.0 if halted else connection.receive_rate
@@ -58,7 +53,8 @@ class Links:
             "auth_mechanism": "PLAIN",
             "channel_max": 2047,
             "channels": connection.channels,
-            "client_properties": {
+            "client_properties": as_json(connection.properties)
+            or {
                 "capabilities": _CAPABILITIES,
                 "connection_name": connection.client,
                 "information": "See https://pika.rtfd.org",
@@ -91,7 +87,7 @@ class Links:
             "ssl_key_exchange": None,
             "ssl_protocol": None,
             "state": state,
-            "timeout": 60,
+            "timeout": connection.timeout,
             "type": "network",
             "user": connection.user,
             "user_provided_name": connection.client,
@@ -107,26 +103,26 @@ class Links:
         """`/api/channels`."""
         found = []
         for connection in self._broker.connections.values():
-            for number in range(1, connection.channels + 1):
-                consuming = bool(connection.consumes) and number == 1
+            for channel in self._of(connection):
+                number = channel.number
                 found.append(
                     {
                         "acks_uncommitted": 0,
-                        "confirm": bool(connection.publishes),
+                        "confirm": channel.confirm,
                         "connection_details": {
                             "name": connection.name,
                             "peer_host": connection.peer_host,
                             "peer_port": connection.peer_port,
                         },
-                        "consumer_count": int(consuming),
-                        "global_prefetch_count": 0,
-                        "messages_unacknowledged": self._unacked(connection) if consuming else 0,
+                        "consumer_count": len(channel.consumers),
+                        "global_prefetch_count": channel.shared_prefetch,
+                        "messages_unacknowledged": channel.unacked,
                         "messages_uncommitted": 0,
-                        "messages_unconfirmed": 0,
+                        "messages_unconfirmed": channel.unconfirmed,
                         "name": f"{connection.name} ({number})",
                         "node": connection.node,
                         "number": number,
-                        "prefetch_count": connection.prefetch if consuming else 0,
+                        "prefetch_count": channel.prefetch,
                         "state": "running",
                         "transactional": False,
                         "user": connection.user,
@@ -136,6 +132,21 @@ class Links:
                 )
         return found
 
+    def _of(self, connection: Connection) -> list[Channel]:
+        """The channels of a connection; a worker consumes on its first."""
+        if connection.open is not None:
+            return [connection.open[number] for number in sorted(connection.open)]
+        found = [
+            Channel(number, confirm=bool(connection.publishes))
+            for number in range(1, connection.channels + 1)
+        ]
+        if connection.consumes and found:
+            first, prefetch = found[0], connection.prefetch
+            consumer = Consumer(connection.client, connection.consumes, True, prefetch)
+            first.consumers[consumer.tag] = consumer
+            first.prefetch, first.unacked = prefetch, self._unacked(connection)
+        return found
+
     def _unacked(self, connection: Connection) -> int:
         """The connection's part of what its queue has delivered and not seen acknowledged."""
         queue = self._broker.queues.get((connection.vhost, connection.consumes))
@@ -143,7 +154,7 @@ class Links:
             return 0
         peers = [c.name for c in self._broker.connections.values()
                  if (c.vhost, c.consumes) == (connection.vhost, connection.consumes)]  # fmt: skip
-        share, rest = divmod(int(queue.unacked), len(peers))
+        share, rest = divmod(int(queue.unacked) - queue.held, len(peers))
         return share + (peers.index(connection.name) < rest)
 
     def consumers(self) -> list[Object]:
@@ -151,23 +162,24 @@ class Links:
         return [
             {
                 "arguments": {},
-                "ack_required": True,
+                "ack_required": consumer.ack_required,
                 "active": True,
                 "activity_status": "up",
                 "channel_details": {
                     "connection_name": connection.name,
-                    "name": f"{connection.name} (1)",
+                    "name": f"{connection.name} ({channel.number})",
                     "node": connection.node,
-                    "number": 1,
+                    "number": channel.number,
                     "peer_host": connection.peer_host,
                     "peer_port": connection.peer_port,
                     "user": connection.user,
                 },
-                "consumer_tag": connection.client,
-                "exclusive": False,
-                "prefetch_count": connection.prefetch,
-                "queue": {"name": connection.consumes, "vhost": connection.vhost},
+                "consumer_tag": consumer.tag,
+                "exclusive": consumer.exclusive,
+                "prefetch_count": consumer.prefetch,
+                "queue": {"name": consumer.queue, "vhost": connection.vhost},
             }
             for connection in self._broker.connections.values()
-            if connection.consumes
+            for channel in self._of(connection)
+            for consumer in channel.consumers.values()
         ]

@@ -224,6 +224,7 @@ async def test_what_the_tags_do_not_allow(platform: Platform) -> None:
 
 
 async def test_writing_is_refused(platform: Platform) -> None:
+    platform.server.account.forbid_writing()
     session, base = platform.client.session, platform.client.base
     async with session.delete(base + "/api/queues/mail/dead/contents") as response:
         assert response.status == 401
