@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mailtui.sandbox.amqp_connection import Connection
 
 Basic = commands.Basic
+_TOGETHER = 0.02
+"""Seconds that late confirms wait for others that are late, too."""
 _USER_ID = 0x0010
 """The flag of the property `user_id`."""
 
@@ -78,6 +80,7 @@ class Channel:
         self._published = 0
         self._confirms: deque[tuple[float, int, bool]] = deque()
         """(due, tag, accepted) in the order of publishing."""
+        self._late: asyncio.TimerHandle | None = None
         self._publish: commands.Basic.Publish | None = None
         self._size = 0
         self._wire = b""
@@ -227,8 +230,6 @@ class Channel:
             delay = faults.confirm_delay
             due = asyncio.get_running_loop().time() + delay if delay else 0.0
             self._confirms.append((due, self._published, accepted))
-            if delay:
-                asyncio.get_running_loop().call_later(delay, self.connection.flush)
         self._server.count()
 
     def _check_user(self, properties: Properties) -> None:
@@ -254,6 +255,13 @@ class Channel:
                 self.send(Basic.Ack(last, last > first))
             else:
                 self.send(Basic.Nack(last, last > first, False))
+        if confirms and self._late is None:
+            loop = asyncio.get_running_loop()
+            self._late = loop.call_at(confirms[0][0] + _TOGETHER, self._confirm_late)
+
+    def _confirm_late(self) -> None:
+        self._late = None
+        self.connection.flush()
 
     # consuming -------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ async def test_rejected_messages_become_dead_letters(broker: Broker) -> None:
     def reject(connection: pika.BlockingConnection) -> None:
         channel = connection.channel()
         for _ in range(2):
-            method, properties, body = channel.basic_get("scan")
+            method, _, body = channel.basic_get("scan")
             channel.basic_reject(method.delivery_tag, requeue=False)
             channel.queue_declare("scan", passive=True)
             letter = dead.letters[-1]
