@@ -56,6 +56,8 @@ class ConsoleApp(ActingKeys, CommandKeys):
     ContentSwitcher { height: 1fr; }
     /* with no width at all Textual divides by it */
     OptionList { min-width: 8; }
+    /* above the last line, and the line of what runs */
+    ToastRack { margin-bottom: 3; }
     """
     BINDINGS = BINDINGS
 

@@ -23,10 +23,9 @@ def _age(entry: Entry) -> float:
     return max(0.0, clock.now() - entry.at)
 
 
-def _can_undo(entry: Entry) -> str:
-    if entry.undone_by:
-        return f"by {entry.undone_by}"
-    return "u" if entry.can_undo else ""
+def _undo(entry: Entry) -> str:
+    """`u` where it can be taken back by that key."""
+    return "undone" if entry.undone_by else "u" if entry.can_undo else ""
 
 
 RESOURCE: Resource[Entry] = Resource(
@@ -34,7 +33,7 @@ RESOURCE: Resource[Entry] = Resource(
     title="journal",
     columns=(
         Column(
-            "state", "state", lambda e: e.state, width=11, level=lambda e: _LEVELS.get(e.state, "")
+            "state", "state", lambda e: e.state, width=13, level=lambda e: _LEVELS.get(e.state, "")
         ),
         Column(
             "at", "when", lambda e: e.at, lambda e: fmt.since(e.at, clock.now()), "right", 11
@@ -51,7 +50,7 @@ RESOURCE: Resource[Entry] = Resource(
             lambda e: fmt.count(e.done) if e.done is not None or e.kind == "intent" else "",
             "right", 7, priority=2,
         ),
-        Column("undo", "undo", _can_undo, width=6, priority=2, truncate="middle"),
+        Column("undo", "undo", lambda e: e.undone_by or e.undo, _undo, width=6, priority=2),
         Column("sentence", "how it ended", lambda e: e.sentence, width=20, flex=3, priority=1),
         Column("id", "run", lambda e: e.id, width=12, priority=3, truncate="never"),
         Column("context", "context", lambda e: e.context, width=8, priority=5),

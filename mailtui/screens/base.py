@@ -247,4 +247,5 @@ class ConsoleScreen(ActsOnRows):
 
     @on(RowTable.CursorRowVanished)
     def _row_vanished(self, event: table_messages.CursorRowVanished) -> None:
-        self.notify("the row under the cursor is gone; the cursor is on the next one")
+        if event.table is self.focused:
+            self.notify("the row under the cursor is gone; the cursor is on the next one")

@@ -74,7 +74,8 @@ class Dialog(ModalScreen[A], Generic[A]):
             for widget in self.query_one("#box", Vertical).children
             if widget is not middle and widget.display
         )
-        middle.styles.max_height = max(2, self.size.height - 2 - others)
+        around = 2 + middle.styles.margin.height  # the border, and what keeps it apart
+        middle.styles.max_height = max(2, self.size.height - around - others)
         self.call_after_refresh(self._say_more)
 
     def _say_more(self) -> None:

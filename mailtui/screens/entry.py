@@ -36,7 +36,7 @@ class EntryDialog(Dialog[str]):
     EntryDialog #title { height: auto; text-style: bold; }
     EntryDialog #middle { margin-top: 1; }
     EntryDialog #middle > * { margin-bottom: 1; }
-    EntryDialog .head { text-style: bold; }
+    EntryDialog #middle > .head { text-style: bold; margin-bottom: 0; }
     EntryDialog #buttons { height: 1; align-horizontal: right; }
     """
     BINDINGS = [

@@ -142,7 +142,7 @@ class ParametersDialog(Dialog[dict[str, str]]):
 def _about(parameter: Parameter) -> str:
     words = parameter.help
     if parameter.choices:
-        words += f" (↑↓: {', '.join(parameter.choices)})"
+        words += f" (Up, Down: {', '.join(parameter.choices)})"
     elif not parameter.required:
         words += " (may be left empty)" if not parameter.default else ""
     return words

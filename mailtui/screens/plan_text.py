@@ -34,7 +34,10 @@ def parts(plan: Plan, glyphs: Glyphs) -> Iterator[Part]:
         yield _signed(plan.blockers, glyphs.critical, "bold")
     yield steps(plan)
     if plan.loses:
-        yield _signed([f"lost: {line}" for line in plan.loses], glyphs.critical, "bold")
+        worse = plan.danger == "destructive"
+        yield _signed(
+            plan.loses, glyphs.critical if worse else glyphs.warning, "bold" if worse else ""
+        )
     if plan.warnings:
         yield _signed(plan.warnings, glyphs.warning, "")
     facts = Table.grid(padding=(0, 1))
@@ -72,7 +75,7 @@ def clean_text(words: str) -> Text:
     return Text(clean(words), overflow="fold")
 
 
-def _signed(lines: tuple[str, ...] | list[str], sign: str, style: str) -> Table:
+def _signed(lines: tuple[str, ...], sign: str, style: str) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, style=style)
     table.add_column(overflow="fold", ratio=1, style=style)

@@ -98,10 +98,13 @@ class TopLine(Widget):
             (2, self._age()),
         ]
         kept = [part for part in parts if part[1].plain.strip()]
-        if facts.may and _width(kept) > width:
+        if _width(kept) > width:
             # that one may act matters more than as whom
-            short = Text(facts.may.partition(" as ")[0])
-            kept = [(rank, short if text.plain == facts.may else text) for rank, text in kept]
+            short = {facts.may: facts.may.partition(" as ")[0], " SIMULATION ": " SIM "}
+            kept = [
+                (rank, Text(short.get(t.plain, t.plain), t.style) if t.plain in short else t)
+                for rank, t in kept
+            ]
         while _width(kept) > width and len(kept) > 1:
             kept.remove(max(kept, key=lambda part: part[0]))
         line = Text(no_wrap=True, overflow="ellipsis", end="")
