@@ -303,8 +303,8 @@ class ConsoleApp(ActingKeys, CommandKeys):
     @property
     def path(self) -> tuple[str, ...]:
         """Headings of the screen before and of the one in view."""
-        here = (view.NAME,) if (view := self.view) is not None else ()
-        return tuple(self._view(name).HEADING for name in (*self._trail[-1:], *here))
+        here = (view.HEADING,) if (view := self.view) is not None else ()
+        return (*(self._view(name).HEADING for name in self._trail[-1:]), *here)
 
     def screen_names(self) -> tuple[str, ...]:
         """The screens, in the order of the number keys."""
@@ -336,8 +336,8 @@ class ConsoleApp(ActingKeys, CommandKeys):
         """Show a screen, with a filter; an error as a sentence, or an empty string."""
         if name not in ORDER:
             return f"there is no screen {name!r}"
-        if (here := self.view) is not None and name != here.NAME:
-            self._trail.append(here.NAME)
+        if self.view is not None and name != self.current_mode:
+            self._trail.append(self.current_mode)
             del self._trail[:-20]
         self.run_worker(self._open(name, where), exclusive=False, exit_on_error=True)
         return ""

@@ -95,6 +95,8 @@ class Operation(ABC):
     """Sources that it needs read, before and after."""
     help: ClassVar[str] = ""
     """For docs/operations.md: what it does on the daemon, what changes, what cannot be undone."""
+    gives: ClassVar[str] = ""
+    """The resource of what a run finds (`run.found`: peeked letters); the console lists it."""
     hidden: ClassVar[bool] = False
     """True for what is only reached by undo."""
 

@@ -57,6 +57,8 @@ class Run:
     faults: list[str] = field(default_factory=list)
     """What went wrong, as sentences."""
     counts: dict[str, int] = field(default_factory=dict)
+    found: list[Any] = field(default_factory=list)
+    """Records that the operation was to find (`Operation.gives`); in memory alone."""
     undoes: str = ""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _started: float = field(default_factory=time.monotonic)

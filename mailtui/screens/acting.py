@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from mailtui.access.history import Entry
 from mailtui.collectors.journal import JournalReport
 from mailtui.model import clock
-from mailtui.model.operation import Outcome, Plan
+from mailtui.model.operation import Plan
 from mailtui.operations import registry
 from mailtui.operations.base import Operation, Request
 from mailtui.operations.gate import Consent, Demands, Gate
-from mailtui.screens import opening
+from mailtui.screens import acting_commands, listing, opening
 from mailtui.screens.jobs import Job, Jobs
 from mailtui.screens.opening import FAULTS
 from mailtui.screens.outcome import OutcomeDialog
@@ -276,12 +276,19 @@ class Acting:
                 self.jobs.every.remove(job)
             self.read_again(operation)
             self.changed()
-        await self._show_result(job, job.outcome)
+        if job.outcome.state != "done":
+            self.app.bell()  # for those who listen rather than look at the line
+        if operation.gives:
+            await self._list_found(operation, job)
 
-    async def _show_result(self, job: Job, outcome: Outcome) -> None:
-        """For those who listen to the terminal rather than look at the line."""
-        if outcome.state != "done":
-            self.app.bell()
+    async def _list_found(self, operation: Operation, job: Job) -> None:
+        """What a run was to find, in front of who waits for it; not over another dialog."""
+        resource = acting_commands.resource_of(operation.gives)
+        if resource is None or job.run is None or not job.run.found:
+            return
+        if self.app.screen is self.app.view:
+            fetch = listing.found(operation.gives, job.run.found)
+            await self.app.push_screen(listing.Listing(resource, fetch, job.plan.title))
 
     async def _outcome(self, job: Job) -> None:
         assert job.outcome is not None

@@ -92,6 +92,54 @@ def _rows(module: Any, app: ConsoleApp) -> list[Any]:
     return list(rows(platform.state, platform.context))
 
 
+def resource_of(name: str) -> Resource[Any] | None:
+    """The resource that an operation calls by this name."""
+    for entry in pkgutil.iter_modules(mailtui.resources.__path__):
+        module = importlib.import_module(f"{mailtui.resources.__name__}.{entry.name}")
+        resource = getattr(module, "RESOURCE", None)
+        if isinstance(resource, Resource) and (
+            same_resource(resource.name, name) or same_resource(entry.name, name)
+        ):
+            return resource
+    return None
+
+
+def open_list(app: ConsoleApp, argument: str) -> str:
+    """`:list RESOURCE [FILTER]`; an error as a sentence, or an empty string."""
+    from mailtui.screens.listing import Listing
+
+    name, _, where = argument.partition(" ")
+    found, platform = _resource(name), app.platform
+    if found is None or platform is None:
+        return f"there is no list {name!r}; Tab shows them" if name else "list needs a name"
+    resource, module = found
+    sources = module.SOURCES
+
+    def fetch() -> tuple[list[Any], list[Any]]:
+        readings = [r for source in sources for r in platform.state.of(source)]
+        return _rows(module, app), readings or platform.readings()
+
+    try:
+        compile_where(where, resource.columns)
+    except WhereError as error:
+        return str(error)
+    view = Listing(resource, fetch, sources=sources)
+    app.push_screen(view)
+    if where.strip():
+        view.call_later(view.lead_in, where)
+    return ""
+
+
+def list_names(app: ConsoleApp) -> list[str]:
+    """What can be listed."""
+    names = []
+    for entry in pkgutil.iter_modules(mailtui.resources.__path__):
+        module = importlib.import_module(f"{mailtui.resources.__name__}.{entry.name}")
+        if isinstance(getattr(module, "RESOURCE", None), Resource) and rows_of(module):
+            names.append(entry.name)
+    return names
+
+
 def _resource(name: str) -> tuple[Resource[Any], Any] | None:
     """The resource called `name`, as an operation calls it, and its module."""
     for entry in pkgutil.iter_modules(mailtui.resources.__path__):

@@ -111,6 +111,13 @@ def commands(app: ConsoleApp) -> list[Command]:
             _action(lambda a: a.action_help()),
         ),
         Command(
+            "list",
+            "list RESOURCE [FILTER]",
+            "any list, also one that has no screen",
+            acting_commands.open_list,
+            acting_commands.list_names,
+        ),
+        Command(
             "undo",
             "undo",
             "plan to take back your last run that can be",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widget import Widget
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -16,10 +15,29 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 
+class Middle(VerticalScroll, can_focus=False):
+    """The part that scrolls; it tells how much of it is out of sight."""
+
+    def on_mount(self) -> None:
+        """What is in it may grow later."""
+        self.watch(self, "virtual_size", self._tell, init=False)
+        self.watch(self, "scroll_y", self._tell, init=False)
+
+    def on_resize(self) -> None:
+        """Another height."""
+        self._tell()
+
+    def _tell(self) -> None:
+        hidden = self.virtual_size.height - self.size.height - round(self.scroll_y)
+        box = self.parent
+        if isinstance(box, Vertical):
+            box.border_subtitle = f"PgDn: {hidden} lines more" if hidden > 0 else ""
+
+
 class Dialog(ModalScreen[A], Generic[A]):
     """A box whose middle scrolls and whose end, with the buttons, is always visible.
 
-    `#box` holds the widgets in their order; `#middle` among them is the one that scrolls.
+    `#box` holds the widgets in their order; a `Middle` among them is the one that scrolls.
     """
 
     DEFAULT_CSS = """
@@ -68,7 +86,7 @@ class Dialog(ModalScreen[A], Generic[A]):
 
     def fit(self) -> None:
         """Give the middle what the other lines leave."""
-        middle = self.query_one("#middle", VerticalScroll)
+        middle = self.query_one(Middle)
         others = sum(
             widget.outer_size.height + widget.styles.margin.height
             for widget in self.query_one("#box", Vertical).children
@@ -76,12 +94,6 @@ class Dialog(ModalScreen[A], Generic[A]):
         )
         around = 2 + middle.styles.margin.height  # the border, and what keeps it apart
         middle.styles.max_height = max(2, self.size.height - around - others)
-        self.call_after_refresh(self._say_more)
-
-    def _say_more(self) -> None:
-        box, middle = self.query_one("#box"), self.query_one("#middle", VerticalScroll)
-        hidden = middle.virtual_size.height - middle.size.height - round(middle.scroll_y)
-        box.border_subtitle = f"PgDn: {hidden} lines more" if hidden > 0 else ""
 
     def action_scroll_middle(self, by: int) -> None:
         """Move the middle by a line."""
@@ -89,12 +101,8 @@ class Dialog(ModalScreen[A], Generic[A]):
 
     def action_page_middle(self, by: int) -> None:
         """Move the middle by a screenful."""
-        self._scroll(by * max(1, self.query_one("#middle", VerticalScroll).size.height - 1))
+        self._scroll(by * max(1, self.query_one(Middle).size.height - 1))
 
     def _scroll(self, by: int) -> None:
-        middle = self.query_one("#middle", VerticalScroll)
+        middle = self.query_one(Middle)
         middle.scroll_relative(y=by, animate=False)
-        self.call_after_refresh(self._say_more)
-
-    def _focusable(self) -> list[Widget]:
-        return [widget for widget in self.query(Widget) if widget.focusable]

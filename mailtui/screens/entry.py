@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -21,7 +21,7 @@ from mailtui.model import format as fmt
 from mailtui.operations.gate import Gate
 from mailtui.screens import outcome as outcomes
 from mailtui.screens import plan_text
-from mailtui.screens.dialog import Dialog
+from mailtui.screens.dialog import Dialog, Middle
 from mailtui.screens.plan_text import clean_text, place
 from mailtui.widgets.choice import Choice
 from mailtui.widgets.glyphs import Glyphs
@@ -65,7 +65,7 @@ class EntryDialog(Dialog[str]):
         with Vertical(id="box"):
             title = f"{entry.title or entry.operation or entry.kind}"
             yield Static(Text(clean(title), overflow="fold"), id="title")
-            with VerticalScroll(id="middle", can_focus=False):
+            with Middle(id="middle"):
                 yield Static(_facts(entry), markup=False)
                 if entry.steps:
                     yield Static("steps that were begun", classes="head")
@@ -120,7 +120,7 @@ class EntryDialog(Dialog[str]):
                 found += [
                     Static(part, markup=False) for part in plan_text.parts(plan, self._glyphs)
                 ]
-        await self.query_one("#middle", VerticalScroll).mount(*found)
+        await self.query_one(Middle).mount(*found)
         self.call_after_refresh(self.fit)
 
     def action_choose(self, name: str) -> None:

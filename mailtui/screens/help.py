@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from mailtui.model import where
 from mailtui.screens import commands
+from mailtui.screens.acts import operations_for
 
 if TYPE_CHECKING:
     from mailtui.screens.base import ConsoleScreen
@@ -48,6 +49,7 @@ class Help(ModalScreen[None]):
         text = Text()
         table = view.table
         _keys(text, view.HEADING, type(view)._merged_bindings, skip=_TEXTUAL)
+        _operations(text, view)
         if table is not None:
             _keys(text, "List", type(table)._merged_bindings)
         _keys(text, "Console", type(view.console_app)._merged_bindings, skip=_TEXTUAL)
@@ -89,6 +91,19 @@ def _keys(text: Text, title: str, bindings: object, skip: tuple[str, ...] = ()) 
     for keys, words in lines.values():
         text.append(f"  {' '.join(keys):<24}", style="bold")
         text.append(f"{words}\n")
+
+
+def _operations(text: Text, view: ConsoleScreen) -> None:
+    """What can be done with the rows here; what cannot says why."""
+    app = view.console_app
+    found = operations_for(view.acting_resource()) if app.acting_ready else []
+    if found:
+        _head(text, "Operations on these rows")
+    for operation in found:
+        why = app.acting.why_not(operation)
+        text.append(f"  {operation.key:<24}", style="dim" if why else "bold")
+        text.append(f"{operation.title}, {operation.danger}")
+        text.append(f" (not now: {why})\n" if why else "\n", style="dim")
 
 
 def _written(key: str) -> str:

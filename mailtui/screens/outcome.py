@@ -9,13 +9,13 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from mailtui.connections.clean import clean
 from mailtui.model.operation import Outcome, Plan
 from mailtui.resources.base import Level
-from mailtui.screens.dialog import Dialog
+from mailtui.screens.dialog import Dialog, Middle
 from mailtui.screens.plan_text import clean_text, place
 from mailtui.widgets.choice import Choice
 from mailtui.widgets.glyphs import Glyphs
@@ -85,7 +85,7 @@ class OutcomeDialog(Dialog[str]):
         """What was planned; how it ended; the buttons."""
         with Vertical(id="box"):
             yield Static(Text(clean(self._plan.title), overflow="fold"), id="title")
-            with VerticalScroll(id="middle", can_focus=False):
+            with Middle(id="middle"):
                 for part in words(self._outcome, self._glyphs):
                     yield Static(part, markup=False)
             with Horizontal(id="buttons"):

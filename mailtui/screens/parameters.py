@@ -8,12 +8,12 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from mailtui.connections.clean import clean
 from mailtui.operations.base import Operation, Parameter
-from mailtui.screens.dialog import Dialog
+from mailtui.screens.dialog import Dialog, Middle
 from mailtui.widgets.choice import Choice
 
 
@@ -80,7 +80,7 @@ class ParametersDialog(Dialog[dict[str, str]]):
         operation = self._operation
         with Vertical(id="box"):
             yield Static(Text(f"{operation.title}: {clean(self._words)}"), id="title")
-            with VerticalScroll(id="middle", can_focus=False):
+            with Middle(id="middle"):
                 for parameter in operation.parameters:
                     with Horizontal():
                         yield Static(Text(parameter.name), classes="name")

@@ -8,13 +8,13 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from mailtui.connections.clean import clean
 from mailtui.model.operation import Plan
 from mailtui.operations.gate import Consent, Demands
-from mailtui.screens.dialog import Dialog
+from mailtui.screens.dialog import Dialog, Middle
 from mailtui.screens.plan_text import danger, parts
 from mailtui.widgets.choice import Choice
 from mailtui.widgets.glyphs import Glyphs
@@ -73,7 +73,7 @@ class PlanDialog(Dialog[Answer]):
         box = Vertical(id="box", classes=plan.danger)
         with box:
             yield Static(self._title(), id="title", markup=False)
-            with VerticalScroll(id="middle", can_focus=False):
+            with Middle(id="middle"):
                 if demands.refusal and not plan.blockers:
                     yield Static(
                         Text(f"{self._glyphs.critical} {clean(demands.refusal)}", style="bold")

@@ -17,6 +17,7 @@ from mailtui.operations import registry
 from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request
 from mailtui.operations.gate import Gate
 from mailtui.operations.running import Run
+from mailtui.resources.messages import rows
 
 
 class Double(Operation):
@@ -165,8 +166,24 @@ class Move(Double):
     permission = "broker.move"
 
 
+class Peek(Double):
+    """Changes nothing, and finds messages."""
+
+    id, title, label, key = "example.peek", "Look at messages", "peek", "p"
+    danger: ClassVar[Danger] = "safe"
+    resource = "broker"
+    scope = "one"
+    gives = "messages"
+    permission = "broker.read"
+
+    async def apply(self, desk: Desk, plan: Plan, run: Run) -> None:
+        """The first three that the recording has."""
+        await super().apply(desk, plan, run)
+        run.found += rows(desk.platform.state)[:3]
+
+
 OPERATIONS: tuple[Operation, ...] = (
-    Bounce(), Delete(), Hold(), Move(), Release(), Requeue(),
+    Bounce(), Delete(), Hold(), Move(), Peek(), Release(), Requeue(),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from mailtui.screens.listing import Listing, RowDialog
 from mailtui.screens.outcome import OutcomeDialog
 from mailtui.screens.parameters import ParametersDialog
 from mailtui.screens.plan_dialog import PlanDialog
@@ -301,6 +302,70 @@ async def test_commands_and_palette(doubles: type[Double], tmp_path: Path) -> No
         assert {m.destination for m in doubles.requests[0].rows} == {"gmail.com"}
         titles = [command.title for command in app.get_system_commands(app.screen)]
         assert "example.hold" in titles and "undo" in titles
+
+
+async def test_what_a_run_finds_is_listed(doubles: type[Double], tmp_path: Path) -> None:
+    """Without a dialog, since it changes nothing; the list has the keys of its own rows."""
+    app = StillApp("incident", "broker")
+    armed(app, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        below = app.view
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, Listing))
+        await settled(pilot)
+        table: Any = app.view.table  # type: ignore[union-attr]
+        assert table.shown == 3
+        await pilot.press("enter")
+        await dialog(pilot, RowDialog)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Listing))
+        await pilot.press("space", "space", "h")
+        await dialog(pilot, PlanDialog)
+        assert list(doubles.requests[-1].rows) == table.marked_rows
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Listing))
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.screen is below)
+
+
+async def test_a_list_without_a_screen(doubles: type[Double], tmp_path: Path) -> None:
+    """:list shows any resource, filtered, and going elsewhere leaves it."""
+    app = StillApp("incident", "overview")
+    armed(app, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        assert "no list 'nosuch'" in app.run_command("list nosuch")
+        assert app.run_command("list messages destination:=gmail.com") == ""
+        await until(pilot, lambda: isinstance(app.screen, Listing))
+        await settled(pilot)
+        table: Any = app.view.table  # type: ignore[union-attr]
+        assert {m.destination for m in table.shown_rows} == {"gmail.com"}
+        await pilot.press("2")
+        await until(pilot, lambda: app.view is not None and app.view.NAME == "queues")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.view is not None and app.view.NAME == "overview")
+
+
+def test_no_key_means_two_things() -> None:
+    """Keys of the registry's own operations are free on the screens that show their rows."""
+    from mailtui.operations import registry
+    from mailtui.screens.keys import BINDINGS
+    from mailtui.screens.lists import ListsScreen
+    from mailtui.screens.queues import View as Queues
+    from mailtui.widgets.table_keys import TABLE_BINDINGS
+
+    taken: set[str] = set()
+    for binding in (*BINDINGS, *TABLE_BINDINGS, *Queues.BINDINGS, *ListsScreen.BINDINGS):
+        taken |= set(binding.key.split(","))  # type: ignore[union-attr]
+    by_resource: dict[str, list[str]] = {}
+    for operation in registry.every():
+        if operation.key and not operation.hidden:
+            by_resource.setdefault(operation.resource, []).append(operation.key)
+    assert by_resource
+    for keys in by_resource.values():
+        assert not taken & set(keys)
+        assert len(keys) == len(set(keys))
 
 
 async def test_two_persons(doubles: type[Double], tmp_path: Path) -> None:
