@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,11 @@ class Bench:
         rows: Iterable[Message] = (),
         *,
         targets: Iterable[Target] = (),
+        given: Mapping[str, str] | None = None,
         **parameters: str,
     ) -> Plan:
-        """A frozen plan."""
+        """A frozen plan; `given` has parameters that are no names in Python."""
+        parameters.update(given or {})
         request = Request(operation, tuple(rows), tuple(targets), "test", parameters)
         return await registry.find(operation).plan(self.desk, request)
 

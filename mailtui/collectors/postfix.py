@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from mailtui.collectors.postfix_decode import Lines, Listing
+from mailtui.collectors.postfix_suspended import SuspendedCollector
 from mailtui.connections.clean import decode
 from mailtui.connections.errors import SourceError, ToolMissing
 from mailtui.connections.runner import command
@@ -134,15 +135,20 @@ class PostfixCollector:
         return error
 
 
-def collectors(context: Context, connections: Connections) -> list[PostfixCollector]:
-    """One for each host; a host without Postfix says so by itself."""
+def collectors(
+    context: Context, connections: Connections
+) -> list[PostfixCollector | SuspendedCollector]:
+    """One for each host; a host without Postfix says so by itself. Suspensions where it runs."""
     from mailtui.config.sources import hosts, postfix
 
     settings = context.source("postfix", postfix.Settings)
     if settings is None:
         return []
     roles = context.source("hosts", hosts.Settings) or hosts.Settings()
-    return [
-        PostfixCollector(name, settings, connections, expected=roles.runs(host.roles, "postfix"))
-        for name, host in context.hosts.items()
-    ]
+    found: list[PostfixCollector | SuspendedCollector] = []
+    for name, host in context.hosts.items():
+        expected = roles.runs(host.roles, "postfix")
+        found.append(PostfixCollector(name, settings, connections, expected=expected))
+        if expected:
+            found.append(SuspendedCollector(name, connections))
+    return found

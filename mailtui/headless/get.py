@@ -130,7 +130,8 @@ async def _get(args: argparse.Namespace, plan: Plan) -> int:
             await platform.read_all(known.sources)
             rows = list(known.rows(platform.state, platform.context))
             more = known.more(platform.state)
-            readings = platform.state.all()
+            # one source's settings may give more than one reading
+            readings = platform.readings(known.sources) if known.sources else platform.state.all()
         if not readings:
             needs = " or ".join(known.sources) or "source"
             raise Refused(

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SETTINGS_OF = {"audit": "elasticsearch", "broker_connections": "rabbitmq"}
+SETTINGS_OF = {
+    "audit": "elasticsearch",
+    "broker_connections": "rabbitmq",
+    "postfix_suspended": "postfix",
+}
 """Sources whose settings stand under another name."""
 
 

@@ -18,13 +18,14 @@ from mailtui.problems import fail2ban, postfix
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
 
-HOST_SOURCES = ("hosts", "postfix", "fail2ban")
+HOST_SOURCES = ("hosts", "postfix", "fail2ban", "postfix_suspended")
 """Sources that share a host's connection; the first that fails speaks for the host."""
 _CONNECTION = frozenset({"timeout", "unreachable", "host-key", "auth", "config", "protocol"})
 """Faults that a connection has, and then every source behind it."""
 _SCREENS = {
     "hosts": "hosts",
     "postfix": "queues",
+    "postfix_suspended": "queues",
     "fail2ban": "bans",
     "rabbitmq": "broker",
     "elasticsearch": "audit",

@@ -20,6 +20,7 @@ from mailtui.sandbox import (
     postsuper,
     processes,
     sendmail,
+    suspend,
     systemctl,
 )
 from mailtui.sandbox.commands import Command, Context, Machine, UsageError
@@ -54,7 +55,7 @@ def machine(world: World, name: str) -> Machine:
     }
     if name in world.mail.spools:
         commands |= postfix.COMMANDS | postcat.COMMANDS
-        commands |= postsuper.COMMANDS | sendmail.COMMANDS
+        commands |= postsuper.COMMANDS | sendmail.COMMANDS | suspend.COMMANDS
     if name in world.bans.hosts:
         commands |= fail2ban.COMMANDS
     return Machine(world, host, commands, files(world, host))
@@ -78,6 +79,8 @@ def files(world: World, host: Host) -> Mapping[str, Callable[[], bytes]]:
         "/proc/uptime": lambda: _uptime(world, host),
         "/proc/version": f"Linux version {host.kernel} {_version(host)}\n".encode,
     }
+    if host.name in world.mail.spools:
+        result[suspend.TABLE] = lambda: suspend.table(world.mail.spools[host.name])
     return result
 
 

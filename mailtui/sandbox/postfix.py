@@ -244,6 +244,7 @@ def _parameters(context: Context) -> dict[str, tuple[str, bool]]:
         "smtpd_sasl_type": ("dovecot", True),
         "smtpd_tls_security_level": ("may", True),
         "smtputf8_enable": ("yes", True),
+        "transport_maps": ("hash:/etc/postfix/mailtui_suspended", True),
         "virtual_transport": ("lmtp:inet:store1.example.org:24", True),
     }
 

@@ -166,7 +166,7 @@ async def test_an_address_with_every_character_comes_back(on_mx: list[Mail]) -> 
     for mail in on_mx:
         runner = mail.bench.platform.connections.runner(mail.host)
         asked = command(
-            "sendmail", "-i", "-f", mail.sender, "--", address, f"-oQ/tmp@{DESTINATION}",
+            "sendmail", "-i", "-f", mail.sender, "--", address, f"ann@{DESTINATION}",
             stdin=b"Subject: x\n\n.\n",
         )  # fmt: skip
         (await runner.run(asked, timeout=30)).check()

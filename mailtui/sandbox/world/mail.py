@@ -87,6 +87,16 @@ class Counters:
 
 
 @dataclass(slots=True)
+class Suspended:
+    """A destination that gets nothing until a time."""
+
+    until: int
+    """Epoch seconds."""
+    who: str
+    reason: str
+
+
+@dataclass(slots=True)
 class Spool:
     """The queues of one host."""
 
@@ -99,6 +109,18 @@ class Spool:
     """`enable_long_queue_ids`; short ones are used again."""
     woken: list[str] = field(default_factory=list)
     """IDs that somebody made due (`flush`, `release`) since the last step."""
+    suspended: dict[str, Suspended] = field(default_factory=dict)
+    """By domain."""
+
+    def suspends(self, message: Message) -> bool:
+        """True if a recipient's domain is suspended."""
+        return bool(self.suspended) and any(
+            r.address.rpartition("@")[2].lower() in self.suspended for r in message.recipients
+        )
+
+    def expire_suspended(self, now: float) -> None:
+        """As the host's timer: what has ended is removed."""
+        self.suspended = {d: one for d, one in self.suspended.items() if one.until > now}
 
     def counts(self) -> dict[str, int]:
         """Messages by queue name; every name of QUEUES is there."""

@@ -130,6 +130,7 @@ class Traffic:
             sasl = rates.sasl_failures.get(spool.host)
             if sasl is not None:
                 counters.sasl_failures += poisson(self._random, sasl.at(now) * dt)
+            spool.expire_suspended(now)
             for message in spool.pickup(now):
                 self._activate(spool, now, message)
         self._attempt(now)
@@ -152,6 +153,9 @@ class Traffic:
                 self._expire(spool, message)
                 continue
             cause = self.causes.get(message.cause)
+            if spool.suspends(message):
+                self._suspend(spool, message, now)
+                continue
             if cause is None:
                 self._remove(spool, message)
                 continue
@@ -181,6 +185,8 @@ class Traffic:
             age = now - message.arrival_time
             if message.forced_expire or age > LIFETIME:
                 self._expire(spool, message)
+            elif spool.suspends(message):
+                self._suspend(spool, message, now)
             elif cause is None or self._random.random() < cause.accept.at(now):
                 self._remove(spool, message)
             else:
@@ -224,6 +230,19 @@ class Traffic:
         own = self._world.hosts[spool.host].address
         for recipient in message.recipients:
             recipient.delay_reason = cause.answer(self._random, own, recipient.address)
+
+    def _suspend(self, spool: Spool, message: Message, now: float) -> None:
+        """As retry(8) defers what a transport table sends to it."""
+        message.queue_name = "deferred"
+        message.attempts += 1
+        spool.counters.deferred += 1
+        for recipient in message.recipients:
+            found = spool.suspended.get(recipient.address.rpartition("@")[2].lower())
+            if found is not None:
+                recipient.delay_reason = f"delivery suspended by {found.who}"
+        age = now - message.arrival_time
+        message.next_retry = now + backoff(age) * self._random.uniform(1.0, 1.2)
+        self._schedule(spool, message)
 
     def _spool(self, cause: Cause) -> Spool:
         if cause.hosts:
