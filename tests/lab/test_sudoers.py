@@ -27,7 +27,15 @@ def test_what_the_console_runs_is_allowed(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("flags", ["-qe", "-qeh"])
+@pytest.mark.parametrize("arguments", ["-h -", "-H -", "-r -", "-r - hold", "-f -", "-f - hold",
+                                       "-d - hold"])  # fmt: skip
+def test_messages_can_be_acted_on(arguments: str) -> None:
+    done = as_mailtui("mx1", f"sudo -n -- postsuper {arguments}", "4zzzzzzzzzzzz1\n")
+    assert done.returncode == 0, done.stderr
+    assert ": 0 messages" in done.stderr
+
+
+@pytest.mark.parametrize("flags", ["-q", "-qe", "-qeh"])
 async def test_a_message_can_be_looked_at(flags: str) -> None:
     deferred = 'postqueue -j | jq -sr \'map(select(.queue_name == "deferred"))[0].queue_id // ""\''
     queue_id = await until(lambda: on("mx1", deferred).strip())
@@ -42,14 +50,25 @@ async def test_a_message_can_be_looked_at(flags: str) -> None:
         "/bin/sh",
         "cat /etc/shadow",
         "systemctl stop postfix",
+        "postsuper -d -",
+        "postsuper -d - deferred",
+        "postsuper -d - hold incoming",
         "postsuper -d ALL",
+        "postsuper -d ALL hold",
+        "postsuper -r ALL",
+        "postsuper -c /tmp -h -",
+        "postsuper -h 4bXk2Q7zWnz1Kp",
+        "postsuper -s",
+        "xargs -r -n1 postqueue -i",
         "postsuper -h ALL",
         "postqueue -f",
         "postqueue -i 4bXk2Q7zWnz1Kp",
         "postqueue",
         "postqueue -j -c /tmp",
         "postcat /etc/shadow",
-        "postcat -q 4bXk2Q7zWnz1Kp",
+        "postcat -q",
+        "postcat -q 4bXk2Q7zWnz1Kp /etc/shadow",
+        "postcat -q ../../../../etc/shadow",
         "postcat -qeh",
         "postcat -qeh ../../../../etc/shadow",
         "postcat -qeh 4bXk2Q7zWnz1Kp /etc/shadow",
@@ -86,4 +105,6 @@ def test_it_gives_nothing_beyond_its_own_lines() -> None:
     assert len(rules) == 1
     assert rules[0].split() == ["(root)", "NOPASSWD:", *rules[0].split()[2:]]
     for command in rules[0].split("NOPASSWD: ")[1].split(", "):
-        assert command.split()[0].rpartition("/")[2] in ("fail2ban-client", "postqueue", "postcat")
+        assert command.split()[0].rpartition("/")[2] in (
+            *("fail2ban-client", "postqueue", "postcat", "postsuper", "mailtui-suspend"),
+        )
