@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-Danger = Literal["safe", "reversible", "destructive"]
-"""safe: changes nothing; reversible: an inverse restores it; destructive: something is lost."""
+Danger = Literal["safe", "reversible", "irreversible", "destructive"]
+"""safe: changes nothing; reversible: an inverse restores it; irreversible: no mail is lost, and
+nothing takes it back; destructive: mail is lost, or somebody is told that it was."""
 
 State = Literal["done", "partly", "failed", "unknown"]
 """How a run ended, as it was read back; `unknown` is never called anything better."""

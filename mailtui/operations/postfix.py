@@ -169,7 +169,7 @@ class Requeue(OnMessages):
     key = "R"
     # nothing takes it back: the queue ID, the delay reasons and the age are lost, and rewriting
     # and the content filter have run a second time
-    danger: ClassVar[Danger] = "destructive"
+    danger: ClassVar[Danger] = "irreversible"
     permission = "mail.requeue"
     verb, did = "Requeue", "requeued"
     loses = (

@@ -69,7 +69,7 @@ class _Moving(OnQueues):
             missing, busy = await self._look(desk, queue.vhost, goals)
             blockers += missing
             if to is not None and busy:
-                danger = "destructive"
+                danger = "irreversible"
                 warnings.append(f"{to} has {busy:,} consumers: they take what arrives there")
             warnings += facts.warnings
             steps.append(step_of(facts, self._does(desk, facts, to, (count, rate, watch)), count))
@@ -89,7 +89,7 @@ class _Moving(OnQueues):
             warnings=tuple(warnings),
             blockers=tuple(blockers),
             loses=self.loses(to),
-            undo=self.undo_words(to) if danger != "destructive" else "",
+            undo=self.undo_words(to) if danger == "reversible" else "",
         )
 
     def loses(self, to: str | None) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ class Requeue(_Moving):
     label: ClassVar[str] = "requeue"
     key: ClassVar[str] = "R"
     # not reversible: the workers take them at once, and mail goes out
-    danger: ClassVar[Danger] = "destructive"
+    danger: ClassVar[Danger] = "irreversible"
     permission: ClassVar[str] = "broker.requeue"
     did: ClassVar[str] = "requeued"
     parameters: ClassVar[tuple[Parameter, ...]] = (
@@ -346,7 +346,7 @@ class Move(_Moving):
 
     def _undo(self, plan: Plan, run: Run, moved_to: Counter[str]) -> Undo | None:
         to = plan.parameters["to"]
-        if plan.danger == "destructive" or not moved_to[to]:
+        if plan.danger != "reversible" or not moved_to[to]:
             return None
         vhost, _, source = plan.steps[0].key.partition("\t")
         return Undo(

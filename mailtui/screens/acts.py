@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailtui.app import ConsoleApp
     from mailtui.operations.base import Operation
 
-_BY_DANGER = {"safe": 0, "reversible": 1, "destructive": 2}
+_BY_DANGER = {"safe": 0, "reversible": 1, "irreversible": 2, "destructive": 3}
 
 
 def operations_for(resource: str) -> list[Operation]:

@@ -12,7 +12,7 @@ from mailtui.model.operation import Danger, Plan
 from mailtui.widgets.glyphs import Glyphs
 
 DANGER_STYLES: Mapping[str, str] = {
-    "safe": "bold", "reversible": "bold", "destructive": "bold reverse",
+    "safe": "bold", "reversible": "bold", "irreversible": "bold", "destructive": "bold reverse",
 }  # fmt: skip
 Part = Text | Table
 

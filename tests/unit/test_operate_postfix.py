@@ -139,7 +139,7 @@ async def test_requeued_messages_have_new_ids_and_are_found(bench: Bench) -> Non
     rows = (await to_gmail(bench))[:6]
     before = {(m.arrival_time, m.sender) for m in rows}
     plan = await bench.plan("postfix.requeue", rows)
-    assert plan.danger == "destructive"
+    assert plan.danger == "irreversible"
     assert plan.undo == ""
     assert any("milters are skipped" in text for text in plan.loses)
     bench.sandbox.faults.before("ssh:mx1", "postqueue -j", lambda: None)
