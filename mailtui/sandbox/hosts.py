@@ -19,6 +19,7 @@ from mailtui.sandbox import (
     postfix,
     postsuper,
     processes,
+    rabbitmq_queues,
     sendmail,
     suspend,
     systemctl,
@@ -56,6 +57,8 @@ def machine(world: World, name: str) -> Machine:
     if name in world.mail.spools:
         commands |= postfix.COMMANDS | postcat.COMMANDS
         commands |= postsuper.COMMANDS | sendmail.COMMANDS | suspend.COMMANDS
+    if f"rabbit@{name}" in (node.name for node in world.broker.nodes):
+        commands |= rabbitmq_queues.COMMANDS
     if name in world.bans.hosts:
         commands |= fail2ban.COMMANDS
     return Machine(world, host, commands, files(world, host))

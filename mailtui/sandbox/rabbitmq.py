@@ -261,5 +261,5 @@ def _health(failure: Any) -> Any:
     return json_response({**failure, "status": "failed"}, status=503)
 
 
-def _failure(status: int, error: str, reason: str) -> web.Response:
+def _failure(status: int, error: str, reason: str | list[str]) -> web.Response:
     return json_response({"error": error, "reason": reason}, status=status)

@@ -13,7 +13,7 @@ MAX_PAGE_SIZE = 500
 class BadRequest(Exception):
     """400 with RabbitMQ's `error` and `reason`."""
 
-    def __init__(self, error: str, reason: str) -> None:
+    def __init__(self, error: str, reason: str | list[str]) -> None:
         super().__init__(reason)
         self.error = error
         self.reason = reason

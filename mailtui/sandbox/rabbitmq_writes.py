@@ -149,7 +149,7 @@ def _wanted(data: bytes) -> dict[str, Any]:
         try:
             wanted[key] = int(wanted.get(key, 0))
         except (TypeError, ValueError):
-            raise BadRequest("bad_request", f'["not_integer","{wanted[key]}"]') from None
+            raise BadRequest("bad_request", ["not_integer", str(wanted[key])]) from None
     if wanted["ackmode"] not in _ACK_MODES or wanted["encoding"] not in ("auto", "base64"):
         # as the broker does, which takes these for impossible
         raise web.HTTPInternalServerError

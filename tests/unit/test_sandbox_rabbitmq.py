@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -284,3 +286,101 @@ async def test_a_fault_by_path_and_for_some_requests(platform: Platform) -> None
 def test_an_unknown_fault_is_an_error() -> None:
     with pytest.raises(ValueError, match="html"):
         Faults().set("rabbitmq", "flood")  # type: ignore[arg-type]
+
+
+async def test_purging_a_queue(platform: Platform) -> None:
+    session, base = platform.client.session, platform.client.base
+    dead = platform.world.broker.queue("dead")
+    async with session.delete(base + "/api/queues/mail/dead/contents") as response:
+        assert (response.status, await response.read()) == (204, b"")
+    assert (dead.ready, len(dead.letters)) == (0, 0)
+    async with session.delete(base + "/api/queues/mail/nope/contents") as response:
+        assert response.status == 404
+    async with session.get(base + "/api/queues/mail/dead/contents") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "DELETE, OPTIONS")
+
+
+async def take(platform: Platform, queue: str, **wanted: Any) -> tuple[int, Any]:
+    url = f"{platform.client.base}/api/queues/mail/{queue}/get"
+    async with platform.client.session.post(url, json=wanted) as response:
+        return response.status, await response.json()
+
+
+async def test_getting_messages_is_no_harmless_look(platform: Platform) -> None:
+    dead = platform.world.broker.queue("dead")
+    first, before = dead.letters[0], len(dead.letters)
+    wanted = {"count": 2, "encoding": "auto", "ackmode": "ack_requeue_true"}
+    status, found = await take(platform, "dead", **wanted)
+    assert (status, len(found), len(dead.letters)) == (200, 2, before)
+    assert [m["message_count"] for m in found] == [before - 1, before - 2]
+    assert (found[0]["redelivered"], first.redelivered) == (False, True)
+    assert found[0]["payload"].encode() == first.body
+    assert (found[0]["exchange"], found[0]["routing_key"]) == ("mail.dlx", "dead")
+    headers = found[0]["properties"]["headers"]
+    assert headers["x-death"][0]["time"] == int(headers["x-death"][0]["time"])
+    assert "x-delivery-count" not in headers
+    _, again = await take(
+        platform, "dead", count=1, encoding="base64", ackmode="reject_requeue_true", truncate=6
+    )
+    assert again[0]["properties"]["headers"]["x-delivery-count"] == 1
+    assert base64.b64decode(again[0]["payload"]) == first.body[:6]
+    assert again[0]["payload_bytes"] == len(first.body)
+    _, gone = await take(platform, "dead", count=1, encoding="auto", ackmode="ack_requeue_false")
+    assert (len(gone), len(dead.letters), dead.unacked) == (1, before - 1, 0)
+    _, died = await take(platform, "scan", count=1, encoding="auto", ackmode="reject_requeue_false")
+    assert len(dead.letters) == before
+    assert dead.letters[-1].body.decode() == died[0]["payload"]
+
+
+async def test_a_delivery_limit_ends_it(platform: Platform) -> None:
+    scan, dead = platform.world.broker.queue("scan"), platform.world.broker.queue("dead")
+    platform.world.messages.purge(scan)
+    scan.ready, before = 1.0, len(dead.letters)
+    for _ in range(30):
+        await take(platform, "scan", count=1, encoding="auto", ackmode="ack_requeue_true")
+    assert (scan.ready, len(dead.letters)) == (0, before + 1)
+    assert dead.letters[-1].reason == "delivery_limit"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"count": 1}, "[{key_missing,ackmode},{key_missing,encoding}]"),
+        ({"count": "x", "ackmode": "ack_requeue_true", "encoding": "auto"}, '["not_integer","x"]'),
+    ],
+)
+async def test_requests_for_messages_that_cannot_be(
+    platform: Platform, wanted: dict[str, Any], reason: str
+) -> None:
+    status, body = await take(platform, "dead", **wanted)
+    assert status == 400
+    given = body["reason"]
+    assert (given if isinstance(given, str) else json.dumps(given, separators=(",", ":"))) == reason
+
+
+async def test_closing_a_connection_needs_an_administrator(platform: Platform) -> None:
+    session, connections = platform.client.session, platform.world.broker.connections
+    scan = platform.world.broker.queue("scan")
+    name = next(c.name for c in connections.values() if c.consumes == "scan")
+    path = "/api/connections/" + yarl.URL.build(path=name).raw_path
+    url = yarl.URL(platform.client.base + path, encoded=True)
+    async with session.delete(url) as response:
+        assert response.status == 401
+        assert (await response.json())["reason"] == "User not authorised to access object"
+    platform.server.account.tags = ["administrator"]
+    before = scan.consumers
+    async with session.delete(url) as response:
+        assert response.status == 204
+    assert name not in connections
+    assert scan.consumers == before - 1
+    # the worker comes back, with another port
+    platform.world.frozen = False
+    platform.world.advance(NOW + 20)
+    assert scan.consumers == before
+    assert name not in connections
+
+
+async def test_there_are_no_shovels(platform: Platform) -> None:
+    url = platform.client.base + "/api/parameters/shovel/mail/mover"
+    async with platform.client.session.put(url, json={"value": {}}) as response:
+        assert response.status == 404
