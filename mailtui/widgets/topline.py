@@ -90,21 +90,18 @@ class TopLine(Widget):
             (0, label),
             (1, Text(" SIMULATION ", style="bold reverse") if facts.simulation else Text()),
             (5, Text(crumbs, style="bold")),
-            (3, self._may()),
+            (2, self._may()),
             (1, self._acting()),
             (6, Text(facts.user)),
             (4, Text(fmt.clock_time(facts.time))),
             (1, self._counts()),
-            (2, self._age()),
+            (2 if facts.stale else 3, self._age()),
         ]
         kept = [part for part in parts if part[1].plain.strip()]
-        if _width(kept) > width:
+        if facts.may and _width(kept) > width:
             # that one may act matters more than as whom
-            short = {facts.may: facts.may.partition(" as ")[0], " SIMULATION ": " SIM "}
-            kept = [
-                (rank, Text(short.get(t.plain, t.plain), t.style) if t.plain in short else t)
-                for rank, t in kept
-            ]
+            short = Text(facts.may.partition(" as ")[0])
+            kept = [(rank, short if text.plain == facts.may else text) for rank, text in kept]
         while _width(kept) > width and len(kept) > 1:
             kept.remove(max(kept, key=lambda part: part[0]))
         line = Text(no_wrap=True, overflow="ellipsis", end="")

@@ -37,7 +37,8 @@ def test_it_is_ready_with_a_configuration_and_ends_with_its_input() -> None:
     directory = config.parent
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     for path in directory.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        mode = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
     _, context = load(config).choose()
     assert context.simulation
     assert list(context.hosts) == ["mx1", "mx2", "store1"]
