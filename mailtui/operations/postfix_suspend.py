@@ -187,6 +187,7 @@ class Suspend(OnDestinations):
             warnings=(
                 f"mail to {', '.join(domains)} is deferred and grows older: what exceeds "
                 "maximal_queue_lifetime meanwhile is returned",
+                "Postfix looks at its tables every 10 s: until then some may still go out",
                 *(f"{h}: {words}" for h, (words, stops) in tables.items() if words and not stops),
             ),
             blockers=tuple(f"{h}: {words}" for h, (words, stops) in tables.items() if stops),

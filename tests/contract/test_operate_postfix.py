@@ -17,6 +17,7 @@ import pytest
 from mailtui.collectors.postfix import PostfixCollector
 from mailtui.connections.runner import command
 from mailtui.model.mail import Message
+from mailtui.resources import suspended
 from tests.contract.conftest import LAB
 from tests.operating import Bench, bench
 
@@ -197,3 +198,35 @@ async def test_the_journal_has_each_command(on_mx: list[Mail]) -> None:
         ("step-end", ""),
     ]
     assert not mail.bench.journal.verify().broken
+
+
+async def test_a_suspended_destination_gets_nothing(on_mx: list[Mail]) -> None:
+    found = on_mx[0].bench
+    domain = f"{secrets.token_hex(4)}.example.net"
+    plan = await found.plan(
+        "postfix.suspend", destination=domain, reason="a test: $(id) 'q' ü", given={"for": "5m"}
+    )
+    if plan.blockers:
+        pytest.skip(plan.blockers[0])
+    outcome = await found.carry_out(plan)
+    assert outcome.state == "done", outcome
+    try:
+        await found.platform.read_all(["postfix_suspended"])
+        mine = [s for s in suspended.rows(found.platform.state) if s.destination == domain]
+        assert {s.host for s in mine} == {mail.host for mail in on_mx}
+        assert {s.reason for s in mine} == {"a test: $(id) 'q' ü"}
+        for mail in on_mx:
+            runner = found.platform.connections.runner(mail.host)
+            asked = command("sendmail", "-i", "-f", mail.sender, "--", f"ann@{domain}",
+                            stdin=b"Subject: x\n\nx\n")  # fmt: skip
+            (await runner.run(asked, timeout=30)).check()
+            while True:  # trivial-rewrite(8) looks at its tables every 10 s
+                (row,) = await mail.until(lambda rows: len(rows) == 1, "deferred")
+                if "delivery suspended" in row.recipients[0].delay_reason:
+                    break
+                await found.carry_out(await found.plan("postfix.flush", [row]))
+    finally:
+        back = await found.undo(outcome)
+    assert back.state == "done", back
+    await found.platform.read_all(["postfix_suspended"])
+    assert domain not in {s.destination for s in suspended.rows(found.platform.state)}
