@@ -5,29 +5,25 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pamqp import commands
 from pamqp.base import Frame
 
 from mailtui.sandbox import amqp_objects
 from mailtui.sandbox.amqp_errors import AmqpError
-from mailtui.sandbox.amqp_frames import content, read_header
+from mailtui.sandbox.amqp_frames import content
+from mailtui.sandbox.amqp_publisher import Publisher
 from mailtui.sandbox.world import broker as world_broker
 from mailtui.sandbox.world.broker import Queue
-from mailtui.sandbox.world.messages import Message, Properties
+from mailtui.sandbox.world.messages import Message
 
 if TYPE_CHECKING:
     from mailtui.sandbox.amqp_connection import Connection
 
 Basic = commands.Basic
-_TOGETHER = 0.02
-"""Seconds that late confirms wait for others that are late, too."""
-_USER_ID = 0x0010
-"""The flag of the property `user_id`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -72,19 +68,12 @@ class Channel:
         self.subscriptions: dict[str, Subscription] = {}
         self.last_queue = ""
         """The queue declared last: what an empty name means."""
-        self._server = connection.server
+        self.server = connection.server
+        self.publisher = Publisher(self)
         self._messages = connection.world.messages
         self._closing = False
         self._unacked: dict[int, Delivery] = {}
         self._last_tag = 0
-        self._published = 0
-        self._confirms: deque[tuple[float, int, bool]] = deque()
-        """(due, tag, accepted) in the order of publishing."""
-        self._late: asyncio.TimerHandle | None = None
-        self._publish: commands.Basic.Publish | None = None
-        self._size = 0
-        self._wire = b""
-        self._body: list[bytes] = []
 
     @property
     def has_room(self) -> bool:
@@ -110,7 +99,7 @@ class Channel:
                 self.send(commands.Channel.CloseOk())
                 self.connection.channel_ended(self.number)
             return
-        if self._publish is not None:
+        if self.publisher.expects_content:
             raise AmqpError(505, "expected content header for class 60, got non content frame")
         handler = _HANDLERS.get(type(method))
         if handler is not None:
@@ -138,10 +127,10 @@ class Channel:
     def end(self) -> None:
         """Consumers go, and what was not acknowledged goes back, in its order."""
         for subscription in list(self.subscriptions.values()):
-            self._server.unsubscribe(subscription)
+            self.server.unsubscribe(subscription)
         self.subscriptions.clear()
         self.state.consumers.clear()
-        self._publish = None
+        self.publisher.forget()
         self._return(list(self._unacked))
 
     def _return(self, tags: list[int]) -> None:
@@ -167,101 +156,22 @@ class Channel:
         if not method.nowait:
             self.send(commands.Confirm.SelectOk())
 
-    def _basic_publish(self, method: commands.Basic.Publish) -> None:
-        if method.immediate:
-            raise AmqpError(540, "immediate=true")
-        self._publish = method
+    def _publish(self, method: commands.Basic.Publish) -> None:
+        self.publisher.begin(method)
 
     def header(self, payload: bytes) -> None:
         """A content header; AmqpError, FrameError."""
-        if self._closing:
-            return
-        if self._publish is None:
-            raise AmqpError(505, "expected method frame, got content header frame instead")
-        self._size, self._wire = read_header(payload)
-        self._body.clear()
-        if not self._size:
-            self._accept(b"")
+        if not self._closing:
+            self.publisher.header(payload)
 
     def body(self, payload: bytes) -> None:
         """A part of a body; AmqpError."""
-        if self._closing:
-            return
-        if self._publish is None:
-            raise AmqpError(505, "expected method frame, got content body frame instead")
-        self._size -= len(payload)
-        if self._size < 0:
-            raise AmqpError(501, "content body larger than its header said")
-        if self._size:
-            self._body.append(payload)
-        elif self._body:
-            self._body.append(payload)
-            self._accept(b"".join(self._body))
-        else:
-            self._accept(payload)
-
-    def _accept(self, body: bytes) -> None:
-        method = cast(commands.Basic.Publish, self._publish)
-        self._publish = None
-        exchange, key = method.exchange, method.routing_key
-        amqp_objects.require(self, "write", exchange, "exchange")
-        properties = Properties(wire=self._wire)
-        if self._wire[1] & _USER_ID:
-            self._check_user(properties)
-        try:
-            queues = self._messages.route(self.vhost, exchange, key)
-        except LookupError:
-            raise AmqpError(404, f"no exchange '{exchange}' in vhost '{self.vhost}'") from None
-        faults = self._server.faults.broker
-        if faults.unroutable():
-            queues = []
-        accepted = not (self.state.confirm and faults.refuses()) and not any(
-            self._messages.refuses(queue) for queue in queues
-        )
-        if accepted:
-            if not queues and method.mandatory:
-                returned = Basic.Return(312, "NO_ROUTE", exchange, key)
-                self._send_content(returned, self._wire, body)
-            for queue in queues:
-                self._messages.put(queue, Message(body, properties, exchange, key))
-        if self.state.confirm:
-            self._published += 1
-            self.state.unconfirmed += 1
-            delay = faults.confirm_delay
-            due = asyncio.get_running_loop().time() + delay if delay else 0.0
-            self._confirms.append((due, self._published, accepted))
-        self._server.count()
-
-    def _check_user(self, properties: Properties) -> None:
-        user, own = properties.fields.get("user_id"), self._server.account.username
-        if user != own:
-            raise AmqpError(
-                406, f"user_id property set to '{user}' but authenticated user was '{own}'"
-            )
+        if not self._closing:
+            self.publisher.body(payload)
 
     def confirm_due(self) -> None:
-        """Send the confirms that may go, as few methods as there can be."""
-        confirms = self._confirms
-        if not confirms:
-            return
-        now = asyncio.get_running_loop().time()
-        while confirms and confirms[0][0] <= now:
-            _, first, accepted = confirms.popleft()
-            last = first
-            while confirms and confirms[0][0] <= now and confirms[0][2] == accepted:
-                last = confirms.popleft()[1]
-            self.state.unconfirmed -= last - first + 1
-            if accepted:
-                self.send(Basic.Ack(last, last > first))
-            else:
-                self.send(Basic.Nack(last, last > first, False))
-        if confirms and self._late is None:
-            loop = asyncio.get_running_loop()
-            self._late = loop.call_at(confirms[0][0] + _TOGETHER, self._confirm_late)
-
-    def _confirm_late(self) -> None:
-        self._late = None
-        self.connection.flush()
+        """Send the confirms that may go."""
+        self.publisher.confirm_due()
 
     # consuming -------------------------------------------------------------------------------
 
@@ -273,7 +183,7 @@ class Channel:
         else:
             self.state.prefetch = method.prefetch_count
         self.send(Basic.QosOk())
-        self._server.wake_all(self.connection)
+        self.server.wake_all(self.connection)
 
     def _consume(self, method: commands.Basic.Consume) -> None:
         queue = amqp_objects.find(self, method.queue)
@@ -281,7 +191,7 @@ class Channel:
         tag = method.consumer_tag or f"amq.ctag-{secrets.token_urlsafe(16)}"
         if tag in self.subscriptions:
             raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
-        if self._server.exclusive(queue) or (method.exclusive and queue.subscribed):
+        if self.server.exclusive(queue) or (method.exclusive and queue.subscribed):
             text = f"queue '{queue.name}' in vhost '{queue.vhost}' in exclusive use"
             raise AmqpError(403, text)
         subscription = Subscription(
@@ -293,7 +203,7 @@ class Channel:
         )
         if not method.nowait:
             self.send(Basic.ConsumeOk(tag))
-        self._server.subscribe(subscription)
+        self.server.subscribe(subscription)
 
     def _cancel(self, method: commands.Basic.Cancel) -> None:
         tag = method.consumer_tag or ""
@@ -302,7 +212,7 @@ class Channel:
         if not method.nowait:
             self.send(Basic.CancelOk(tag))
         if subscription is not None:
-            self._server.unsubscribe(subscription)
+            self.server.unsubscribe(subscription)
 
     def queue_gone(self, subscription: Subscription) -> None:
         """The queue of a consumer was deleted; what it held is gone with it."""
@@ -321,7 +231,7 @@ class Channel:
         method = Basic.Deliver(
             subscription.tag, tag, message.redelivered, message.exchange, message.routing_key
         )
-        self._send_content(method, _wire(subscription.queue, message), message.body)
+        self.send_content(method, _wire(subscription.queue, message), message.body)
 
     def _hold(
         self, queue: Queue, message: Message, subscription: Subscription | None, no_ack: bool
@@ -347,9 +257,10 @@ class Channel:
         ok = Basic.GetOk(
             tag, message.redelivered, message.exchange, message.routing_key, int(queue.ready)
         )
-        self._send_content(ok, _wire(queue, message), message.body)
+        self.send_content(ok, _wire(queue, message), message.body)
 
-    def _send_content(self, method: Frame, wire: bytes, body: bytes) -> None:
+    def send_content(self, method: Frame, wire: bytes, body: bytes) -> None:
+        """A method with content on this channel."""
         frame_max = self.connection.frame_max
         self.connection.send_raw(content(method, self.number, wire, body, frame_max))
 
@@ -370,8 +281,8 @@ class Channel:
         for tag in self._tags(method.delivery_tag, method.multiple):
             delivery = self._forget(tag)
             self._messages.settle(delivery.queue)
-            self._server.wake(delivery.queue)
-            self._server.count()
+            self.server.wake(delivery.queue)
+            self.server.count()
             if self.connection.closed:
                 return
 
@@ -390,9 +301,9 @@ class Channel:
                 delivery = self._forget(tag)
                 self._messages.reject(delivery.queue, delivery.message)
         for queue in queues.values():
-            self._server.wake(queue)
+            self.server.wake(queue)
         for _ in tags:
-            self._server.count()
+            self.server.count()
 
     def _recover(self, method: commands.Basic.Recover) -> None:
         if not method.requeue:
@@ -413,7 +324,7 @@ def _wire(queue: Queue, message: Message) -> bytes:
 _HANDLERS: dict[type[Frame], Callable[[Channel, Any], None]] = {
     commands.Channel.Close: Channel._close,
     commands.Confirm.Select: Channel._select,
-    Basic.Publish: Channel._basic_publish,
+    Basic.Publish: Channel._publish,
     Basic.Qos: Channel._qos,
     Basic.Consume: Channel._consume,
     Basic.Cancel: Channel._cancel,

@@ -12,6 +12,7 @@ from pamqp.base import Frame
 from pamqp.exceptions import PAMQPException
 from pamqp.frame import marshal, unmarshal
 
+from mailtui.sandbox import amqp_handshake
 from mailtui.sandbox.amqp_channel import Channel
 from mailtui.sandbox.amqp_errors import AmqpError
 from mailtui.sandbox.amqp_frames import (
@@ -36,17 +37,6 @@ CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS = 2047, 131_072, 60
 """What a RabbitMQ proposes unless it is configured otherwise."""
 _CLOSE_WAIT = 3.0
 """Seconds that a client has to answer `connection.close`."""
-_CAPABILITIES: dict[str, Any] = {
-    "publisher_confirms": True,
-    "exchange_exchange_bindings": True,
-    "basic.nack": True,
-    "consumer_cancel_notify": True,
-    "connection.blocked": True,
-    "consumer_priorities": True,
-    "authentication_failure_close": True,
-    "per_consumer_qos": True,
-    "direct_reply_to": True,
-}
 _RESOURCES = {"disk space": "disk", "memory": "memory"}
 Connection_ = commands.Connection
 
@@ -198,25 +188,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(PROTOCOL)
             self._transport.close()
             return False
-        broker = self.world.broker
         self._state = "start"
-        self.send(
-            Connection_.Start(
-                0,
-                9,
-                {
-                    "capabilities": dict(_CAPABILITIES),
-                    "cluster_name": broker.cluster,
-                    "copyright": "Copyright (c) 2007-2022 VMware, Inc. or its affiliates.",
-                    "information": "Licensed under the MPL 2.0. Website: https://rabbitmq.com",
-                    "platform": f"Erlang/OTP {broker.erlang}",
-                    "product": "RabbitMQ",
-                    "version": broker.version,
-                },
-                "PLAIN",
-                "en_US",
-            )
-        )
+        self.send(amqp_handshake.start(self.world.broker))
         return True
 
     def _read_frames(self) -> None:
@@ -301,11 +274,7 @@ class Connection(asyncio.Protocol):
         self._properties = dict(method.client_properties or {})
         capabilities = self._properties.get("capabilities")
         self.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
-        response = cast("str | bytes", method.response)
-        if isinstance(response, bytes):
-            response = response.decode("utf-8", "surrogateescape")
-        _, _, login = response.partition("\0")
-        user, _, password = login.partition("\0")
+        user, password = amqp_handshake.credentials(method)
         fault = self.server.faults.get(self.server.name)
         refused = fault is not None and fault.kind == "401"
         if refused:
@@ -341,37 +310,22 @@ class Connection(asyncio.Protocol):
             return
         self.vhost = vhost
         self._state = "running"
-        peer = cast("tuple[str, int]", self._extra("peername"))
-        own = cast("tuple[str, int]", self._extra("sockname"))
-        name = f"{peer[0]}:{peer[1]} -> {own[0]}:{own[1]}"
-        said = self._properties
-        self.link = broker.connections[name] = world_broker.Connection(
-            name=name,
-            vhost=vhost,
-            user=self.server.account.username,
-            node=broker.nodes[0].name,
-            peer_host=peer[0],
-            peer_port=peer[1],
-            host=own[0],
-            port=own[1],
-            connected_at=self.world.now,
-            client=str(said.get("connection_name", "")),
-            product=str(said.get("product", "")),
-            version=str(said.get("version", "")),
-            channels=0,
-            receive_rate=0.0,
-            send_rate=0.0,
-            open={},
-            properties=said,
-            timeout=self._heartbeat,
-            close=self.close,
+        self.link = amqp_handshake.described(
+            self.world, self.server.account.username, self._ends(), self._properties
         )
+        self.link.vhost, self.link.timeout, self.link.close = vhost, self._heartbeat, self.close
+        broker.connections[self.link.name] = self.link
         self.alarm(bool(broker.alarms))
         self.send(Connection_.OpenOk())
 
-    def _extra(self, name: str) -> Any:
-        found = self._transport.get_extra_info(name) if self._transport is not None else None
-        return found or ("127.0.0.1", 0)
+    def _ends(self) -> amqp_handshake.Ends:
+        """(host, port) of the client and of this end."""
+        nowhere = ("127.0.0.1", 0)
+        if self._transport is None:
+            return nowhere, nowhere
+        peer = self._transport.get_extra_info("peername") or nowhere
+        own = self._transport.get_extra_info("sockname") or nowhere
+        return (peer[0], peer[1]), (own[0], own[1])
 
     def _open_channel(self, number: int) -> None:
         if number > CHANNEL_MAX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -68,6 +69,15 @@ async def serving(scenario: str = "quiet") -> AsyncIterator[Broker]:
         yield broker
     finally:
         await broker.server.stop()
+
+
+def served(connection: pika.BlockingConnection, true: Callable[[], bool]) -> None:
+    """Let a blocking connection work until something is true, and then on what is left."""
+    end = time.monotonic() + 10
+    while not true() and time.monotonic() < end:
+        connection.process_data_events(0.05)
+    connection.channel().close()
+    connection.process_data_events(0)
 
 
 async def until(true: Callable[[], bool]) -> None:

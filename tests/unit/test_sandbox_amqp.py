@@ -10,7 +10,7 @@ import pika
 import pytest
 from pika import exceptions
 
-from tests.unit.broker import Broker, serving, until
+from tests.unit.broker import Broker, served, serving, until
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ async def test_prefetch_limits_what_is_delivered(broker: Broker) -> None:
         channel.basic_qos(prefetch_count=7)
         got: list[bytes] = []
         channel.basic_consume("dead", lambda *m: got.append(m[3]), consumer_tag="t")
-        connection.process_data_events(0.3)
+        served(connection, lambda: len(got) >= 7)
         first = len(got)
         dead = broker.queue("dead")
         held = (dead.unacked, dead.ready, dead.consumers)
         channel.basic_ack(5, multiple=True)
-        connection.process_data_events(0.3)
+        served(connection, lambda: len(got) >= 12)
         return first, held, len(got)
 
     assert await broker.run(consume) == (7, (7, 43, 1), 12)
@@ -233,7 +233,7 @@ async def test_queues_are_made_purged_and_deleted(broker: Broker) -> None:
         channel.add_on_cancel_callback(cancelled.append)
         channel.basic_consume("mine", lambda *_: None, consumer_tag="c")
         connection.channel().queue_delete("mine")
-        connection.process_data_events(0.3)
+        served(connection, lambda: bool(cancelled))
         return purged, [c.method.consumer_tag for c in cancelled]
 
     assert await broker.run(use) == (3, ["c"])
@@ -264,7 +264,7 @@ async def test_two_consumers_share_a_queue(broker: Broker) -> None:
             channel.basic_qos(prefetch_count=5)
             mine = got[number]
             channel.basic_consume("dead", lambda *m, mine=mine: mine.append(m[3]))
-        connection.process_data_events(0.3)
+        served(connection, lambda: len(got[0]) + len(got[1]) >= 10)
         return len(got[0]), len(got[1])
 
     assert await broker.run(share) == (5, 5)

@@ -27,6 +27,11 @@ class Properties:
         self._fields = {} if fields is None and wire is None else fields
         self._wire = wire
 
+    def __eq__(self, other: object) -> bool:
+        return self.fields == other.fields if isinstance(other, Properties) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def fields(self) -> Fields:
         """Those that are set."""
