@@ -23,8 +23,9 @@ def place(name: str) -> str:
 
 
 def danger(word: Danger, glyphs: Glyphs) -> Text:
-    """The danger as a word, with a sign where something is lost."""
-    sign = f"{glyphs.critical} " if word == "destructive" else ""
+    """The danger as a word, with a sign where something is lost or cannot be taken back."""
+    signs = {"destructive": f"{glyphs.critical} ", "irreversible": f"{glyphs.warning} "}
+    sign = signs.get(word, "")
     return Text(f" {sign}{word} ", style=DANGER_STYLES[word])
 
 
