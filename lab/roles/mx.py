@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lab.host import Host
 from lab.roles import audit, db
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+"""What the product installs on mail hosts."""
 
 _MAIN = """\
 compatibility_level = 3.6
@@ -23,6 +28,7 @@ virtual_mailbox_domains = proxy:pgsql:/etc/postfix/domains.cf
 virtual_mailbox_maps = proxy:pgsql:/etc/postfix/accounts.cf
 virtual_alias_maps = proxy:pgsql:/etc/postfix/aliases.cf
 virtual_transport = lmtp:inet:store1:24
+transport_maps = hash:/etc/postfix/mailtui_suspended
 alias_maps =
 alias_database =
 smtpd_tls_cert_file = /etc/ssl/lab/host.crt
@@ -83,6 +89,7 @@ _SIGNATURES = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 def configure(host: Host) -> None:
     """Every daemon of a mail exchanger."""
     _postfix(host)
+    _suspension(host)
     _scanners(host)
     for log in ("mail", "auth", "fail2ban"):
         host.write(f"/var/log/{log}.log", "", 0o640, "root:adm")
@@ -117,6 +124,15 @@ def _postfix(host: Host) -> None:
         )
 
 
+def _suspension(host: Host) -> None:
+    """As the head of deploy/mailtui-suspend says; `started` makes its empty table."""
+    program = (DEPLOY / "mailtui-suspend").read_bytes()
+    host.write("/usr/local/sbin/mailtui-suspend", program, 0o755)
+    for unit in ("mailtui-suspend.service", "mailtui-suspend.timer"):
+        host.write(f"/etc/systemd/system/{unit}", (DEPLOY / unit).read_bytes())
+    host.enable("mailtui-suspend.timer")
+
+
 def _scanners(host: Host) -> None:
     host.write("/var/lib/clamav/lab.hdb", _SIGNATURES, 0o644, "clamav:clamav")
     host.write(
@@ -143,6 +159,7 @@ def _scanners(host: Host) -> None:
 
 def started(host: Host) -> None:
     """Both ways in answer with a banner."""
+    host.run("echo expire | /usr/local/sbin/mailtui-suspend")
     for port in (25, 587):
         host.wait_port(port)
     host.wait_for("fail2ban-client ping")

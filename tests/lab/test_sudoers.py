@@ -35,6 +35,11 @@ def test_messages_can_be_acted_on(arguments: str) -> None:
     assert ": 0 messages" in done.stderr
 
 
+def test_suspended_destinations_can_be_listed() -> None:
+    done = as_mailtui("mx1", "sudo -n -- /usr/local/sbin/mailtui-suspend", "list\n")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("flags", ["-q", "-qe", "-qeh"])
 async def test_a_message_can_be_looked_at(flags: str) -> None:
     deferred = 'postqueue -j | jq -sr \'map(select(.queue_name == "deferred"))[0].queue_id // ""\''
@@ -65,6 +70,7 @@ async def test_a_message_can_be_looked_at(flags: str) -> None:
         "postqueue -i 4bXk2Q7zWnz1Kp",
         "postqueue",
         "postqueue -j -c /tmp",
+        "/usr/local/sbin/mailtui-suspend list",
         "postcat /etc/shadow",
         "postcat -q",
         "postcat -q 4bXk2Q7zWnz1Kp /etc/shadow",
