@@ -63,8 +63,11 @@ class _Properties:
 
 
 class _Connection(AsyncioConnection):  # type: ignore[misc]
-    """pika's, except that it leaves the properties of messages alone: its decoder loses what it
-    then encodes (see `amqp_table`), and a hostile header would end the connection."""
+    """pika's, with two differences. It leaves the properties of messages alone: pika's decoder loses
+    what it then encodes (see `amqp_table`), and a hostile header would end the connection. And what
+    is sent within one turn of the loop is one write: pika makes three of every message."""
+
+    _unsent: list[bytes]
 
     def _read_frame(self) -> Any:
         buffer = self._frame_buffer
@@ -79,6 +82,24 @@ class _Connection(AsyncioConnection):  # type: ignore[misc]
         (length,) = struct.unpack_from(">Q", buffer, 11)
         raw: Any = _Properties(bytes(buffer[19 : end - 1]))
         return end, frame.Header(channel, length, raw)
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        unsent = self.__dict__.setdefault("_unsent", [])
+        if not unsent:
+            asyncio.get_running_loop().call_soon(self._send_now)
+        unsent.append(data)
+
+    def _adapter_disconnect_stream(self) -> None:
+        self._send_now()
+        super()._adapter_disconnect_stream()
+
+    def _send_now(self) -> None:
+        unsent = self.__dict__.get("_unsent")
+        if unsent:
+            data = b"".join(unsent)
+            unsent.clear()
+            if self._transport is not None:
+                super()._adapter_emit_data(data)
 
 
 class Link:

@@ -59,6 +59,13 @@ def _after(data: bytes, at: int) -> int:
 
 def value(data: bytes, at: int) -> Any:
     """The value at `at`; strings are bytes, time stamps integers. Raises BadTable."""
+    try:
+        return _value(data, at)
+    except (IndexError, struct.error, RecursionError):
+        raise BadTable("cut off or too deep") from None
+
+
+def _value(data: bytes, at: int) -> Any:
     kind = data[at : at + 1]
     end = _after(data, at)
     if end > len(data):
@@ -81,17 +88,14 @@ def value(data: bytes, at: int) -> Any:
 def _array(data: bytes) -> list[Any]:
     found, at = [], 0
     while at < len(data):
-        found.append(value(data, at))
+        found.append(_value(data, at))
         at = _after(data, at)
     return found
 
 
 def decoded(table: bytes) -> dict[bytes, Any]:
     """A table (without its length) as a dictionary. Raises BadTable."""
-    try:
-        return {name: value(table, start + 1 + len(name)) for name, start, _ in entries(table)}
-    except (IndexError, struct.error, RecursionError):
-        raise BadTable("cut off or too deep") from None
+    return {name: value(table, start + 1 + len(name)) for name, start, _ in entries(table)}
 
 
 def split(properties: bytes) -> dict[str, bytes]:

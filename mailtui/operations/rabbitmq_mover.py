@@ -178,7 +178,7 @@ class Mover:
                     self._stop("the others were taken by somebody else")
                     return
                 session = await self._session(min(left, ready), window)
-                await self._drive(session)
+                await self._drive(session, ready)
                 back = await session.settle()
                 self._settled(session, back)
                 await self._end_batches()
@@ -206,10 +206,9 @@ class Mover:
         await session.begin()
         return session
 
-    async def _drive(self, session: Session) -> None:
+    async def _drive(self, session: Session, ready_first: int) -> None:
         """Until the session is complete. Raises SourceError."""
         job = self.job
-        ready_first = await self._ready() + session.delivered
         paced = looked = time.monotonic()
         asked = 0.0
         while not session.complete:
@@ -253,16 +252,18 @@ class Mover:
         arrived -= int(self._background * (now - self._begun))
         if arrived < SUSPECT:
             return
-        moved_to = self.report.tally.moved_to
-        handled = 0
-        for queue, count in moved_to.most_common(10):
+        handled, others = 0, False
+        for queue, count in self.report.tally.moved_to.most_common(10):
             depth = await self._links[1].depth(queue)
             waiting = 0 if depth is None else depth.ready - self.report.before.get(queue, 0)
             handled += max(0, count - max(0, waiting))
-        if arrived * 2 >= handled:
+            others = others or (depth is not None and depth.consumers > 0)
+        # where what others publish hides what was taken, all that was moved may be back
+        suspects = handled or (self.report.tally.moved if others else 0)
+        if suspects and arrived * 2 >= suspects:
             self.report.tally.came_back = max(self.report.tally.came_back, arrived)
             session.stopping = session.stopping or (
-                f"messages come back: {arrived:,} arrived in {source} while {handled:,} were "
+                f"messages come back: {arrived:,} arrived in {source} while {suspects:,} were "
                 "taken from where they were moved to"
             )
 
