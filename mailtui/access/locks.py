@@ -39,7 +39,11 @@ class Locks:
                 os.pwrite(descriptor, f"{words}\n".encode(), 0)
         except OSError as error:
             held.release()
-            raise JournalError(f"{self.folder}: {error.strerror or error}") from None
+            raise JournalError(
+                f"{self.folder} cannot be written ({error.strerror or error}), "
+                "and nothing runs where it cannot be seen who is at work",
+                "see journal.path in the configuration",
+            ) from None
         except BaseException:
             held.release()
             raise

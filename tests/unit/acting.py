@@ -101,6 +101,7 @@ class Paint(Operation):
     inverse = "test.strip"
     help = "Paints."
     word = "Paint"
+    past = "painted"
 
     async def plan(self, desk: Desk, request: Request) -> Plan:
         targets = list(request.targets) or [Target(b.host, b.id) for b in request.rows]
@@ -166,7 +167,7 @@ class Paint(Operation):
         state = "done" if len(good) == plan.count else "partly" if good else "failed"
         undo = Undo(self.inverse, tuple(good), text="takes it off") if self.inverse else None
         return Outcome(
-            state, f"{self.word.lower()}ed {len(good):,} of {plan.count:,}", plan.count, len(good),
+            state, f"{self.past} {len(good):,} of {plan.count:,}", plan.count, len(good),
             tuple(left), undo=undo if good else None,
         )  # fmt: skip
 
@@ -181,6 +182,7 @@ class Strip(Paint):
     hidden = True
     parameters = ()
     word = "Strip"
+    past = "stripped"
 
     def colour(self, plan: Plan) -> str:
         return "none"
@@ -196,6 +198,7 @@ class Burn(Paint):
     parameters = ()
     inverse = ""
     word = "Burn"
+    past = "burned"
 
     def colour(self, plan: Plan) -> str:
         return "ash"
@@ -212,6 +215,7 @@ class Look(Paint):
     parameters = ()
     inverse = ""
     word = "Look"
+    past = "looked at"
 
 
 OPERATIONS: tuple[Operation, ...] = (Burn(), Look(), Paint(), Strip())
