@@ -74,12 +74,13 @@ async def prompt(words: str, *, hidden: bool = False) -> str:
     sys.stdout.flush()
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    print(words, end="", file=sys.stderr, flush=True)
     try:
         if hidden:
+            # before the question: what is typed at once must not be shown either
             quiet = termios.tcgetattr(descriptor)
             quiet[3] &= ~termios.ECHO
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, quiet)
+        print(words, end="", file=sys.stderr, flush=True)
         line: str = await on_thread(sys.stdin.readline)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
