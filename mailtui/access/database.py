@@ -212,7 +212,8 @@ def _postgresql(access: Access) -> tuple[URL, str]:
 
     assert access.url is not None
     url = make_url(access.url)
-    where = f"{url.host or url.query.get('host') or 'localhost'}/{url.database}"
+    host = url.host or url.query.get("host") or "localhost"
+    where = f"{host}{f':{url.port}' if url.port else ''}/{url.database}"
     try:
         password = access.password.reveal() if access.password is not None else None
     except (SecretUnavailable, OSError) as error:

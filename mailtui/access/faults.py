@@ -31,7 +31,7 @@ _POSTGRESQL: dict[str, tuple[str, str]] = {
     _READ_ONLY: ("is read-only (a standby?)", "name the primary in access.url"),
     _PRIVILEGE: (
         "refuses this user",
-        "grant select, insert, update, delete on its tables (docs/access.md)",
+        "it needs select, insert, update, delete and the sequences (docs/access.md)",
     ),
     _LOCK: ("is locked by another session", "try again"),
     _TIMEOUT: ("took too long", "try again"),

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from mailtui.headless import exits
 
 if TYPE_CHECKING:
-    from mailtui.access.database import Database
-    from mailtui.access.operators import Operators
     from mailtui.access.roles import Grant
-    from mailtui.access.second_factor import SecondFactor
-    from mailtui.access.whoami import Who
-    from mailtui.config.access import Access
-    from mailtui.config.acting import Journal
+    from mailtui.headless.office import Office
 
 ACTIONS = {
     "list": "who may do what, and who has a second factor",
@@ -97,69 +90,6 @@ def _check(args: argparse.Namespace) -> None:
         raise Refused("--elsewhere belongs to add")
 
 
-@dataclass
-class Office:
-    """What one run of the verb works with."""
-
-    who: Who
-    access: Access
-    contexts: tuple[str, ...]
-    database: Database
-    operators: Operators
-    factor: SecondFactor
-
-
-def _journal(journal: Journal, who: Who) -> Callable[[str, Mapping[str, Any]], None]:
-    """What writes to the journal; raises JournalError, and then nothing is changed."""
-    from mailtui.access.journal import Journal as File
-
-    file = File(journal.file())
-
-    def record(kind: str, facts: Mapping[str, Any]) -> None:
-        file.append(kind, who.name, **facts)
-
-    return record
-
-
-def _settings(args: argparse.Namespace) -> tuple[Access, Journal, tuple[str, ...]]:
-    """(access, journal, names of contexts); the defaults without a configuration. Blocking."""
-    from mailtui.config.access import Access
-    from mailtui.config.acting import Journal
-    from mailtui.headless.source import config_path
-
-    path = None if getattr(args, "this_host", False) else config_path(args)
-    if path is None:
-        return Access(), Journal(), ()
-    from mailtui.config import load
-
-    settings = load.load(path)
-    return settings.access, settings.journal, tuple(settings.contexts)
-
-
-@asynccontextmanager
-async def _opened(args: argparse.Namespace) -> AsyncIterator[Office | None]:
-    """The operators' database; None if there is none yet and this action does not make it."""
-    from mailtui.access.whoami import whoami
-    from mailtui.headless import session
-
-    access, journal, contexts = await session.on_thread(lambda: _settings(args))
-    file = access.file()
-    if args.action != "add" and file is not None and not file.exists():
-        yield None
-        return
-    from mailtui.access.database import Database
-    from mailtui.access.operators import Operators
-    from mailtui.access.second_factor import SecondFactor
-
-    who = whoami()
-    database = await Database.open(access)
-    try:
-        operators = Operators(database, _journal(journal, who))
-        yield Office(who, access, contexts, database, operators, SecondFactor(database, access))
-    finally:
-        await database.close()
-
-
 def _nobody() -> Exception:
     from mailtui.access.whoami import whoami
     from mailtui.headless.errors import Refused
@@ -172,8 +102,9 @@ def _nobody() -> Exception:
 
 async def _list(args: argparse.Namespace) -> int:
     from mailtui.headless import operator_text
+    from mailtui.headless.office import office_of
 
-    async with _opened(args) as office:
+    async with office_of(args) as office:
         found = await office.operators.all() if office is not None else []
         where = office.database.where if office is not None else ""
     if args.output == "json":
@@ -186,7 +117,9 @@ async def _list(args: argparse.Namespace) -> int:
 
 
 async def _change(args: argparse.Namespace) -> int:
-    async with _opened(args) as office:
+    from mailtui.headless.office import office_of
+
+    async with office_of(args) as office:
         if office is None:
             raise _nobody()
         grant = _grant(args, office)
@@ -257,8 +190,9 @@ async def _prove(args: argparse.Namespace, office: Office) -> None:
 
 async def _own(args: argparse.Namespace) -> int:
     from mailtui.headless import operator_enroll
+    from mailtui.headless.office import office_of
 
-    async with _opened(args) as office:
+    async with office_of(args) as office:
         if office is None:
             raise _nobody()
         if args.action == "codes":

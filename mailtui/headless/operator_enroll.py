@@ -13,7 +13,7 @@ from mailtui.headless.errors import Refused, say
 
 if TYPE_CHECKING:
     from mailtui.access.enrolment import Enrolment
-    from mailtui.headless.operator import Office
+    from mailtui.headless.office import Office
 
 TRIES = 3
 """How often the first code of a new secret is asked for on a terminal."""

@@ -255,7 +255,7 @@ async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     key.write_text("A" * 43 + "=")
     key.chmod(0o600)
     access = Access(url="postgresql+psycopg://127.0.0.1:1/mailtui", key=Secret(file=key))
-    with pytest.raises(AccessError, match=r"database 127\.0\.0\.1/mailtui cannot be reached"):
+    with pytest.raises(AccessError, match=r"database 127\.0\.0\.1:1/mailtui cannot be reached"):
         await Database.open(access)
 
 
