@@ -63,9 +63,9 @@ class _Properties:
 
 
 class _Connection(AsyncioConnection):  # type: ignore[misc]
-    """pika's, with two differences. It leaves the properties of messages alone: pika's decoder loses
-    what it then encodes (see `amqp_table`), and a hostile header would end the connection. And what
-    is sent within one turn of the loop is one write: pika makes three of every message."""
+    """pika's, with two differences. It leaves the properties of messages alone: pika's decoder
+    loses what it then encodes (see `amqp_table`), and a hostile header would end the connection.
+    And what is sent within one turn of the loop is one write: pika makes three of every message."""
 
     _unsent: list[bytes]
 

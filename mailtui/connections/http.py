@@ -23,7 +23,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 
 
 class HttpClient:
-    """GETs JSON from one base URL."""
+    """GETs JSON from one base URL, and deletes."""
 
     def __init__(self, name: str, url: str, settings: HttpSource) -> None:
         self.name = name
@@ -41,6 +41,28 @@ class HttpClient:
 
         Raises SourceError: unreachable, timeout, auth, rate-limited, server, protocol.
         """
+        body = await self._request("GET", path, params, accept=accept)
+        try:
+            return clean_tree(json.loads(body))
+        except (ValueError, RecursionError):
+            raise http_errors.not_json(self.name, self.url, body) from None
+
+    async def delete(
+        self, path: str, headers: Mapping[str, str], *, accept: tuple[int, ...] = ()
+    ) -> None:
+        """DELETE `url + path`. Statuses in `accept` count as success. Raises SourceError."""
+        await self._request("DELETE", path, None, headers=headers, accept=accept)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...],
+    ) -> bytes:
+        """The body of an answer. Raises SourceError."""
         import aiohttp
         from yarl import URL
 
@@ -49,20 +71,19 @@ class HttpClient:
         if params:
             url = url.update_query(dict(params))
         try:
-            async with session.get(url, headers=authentication) as response:
+            async with session.request(
+                method, url, headers={**authentication, **(headers or {})}
+            ) as response:
                 body = await self._body(response)
                 if response.status == 401:
                     self._authentication = None  # the secret may have changed: read it anew
                 if response.status >= 400 and response.status not in accept:
                     raise http_errors.of_status(self.name, response.status, response.headers, body)
+                return body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise http_errors.of_exception(
                 self.name, self.url, error, self._settings.timeout
             ) from None
-        try:
-            return clean_tree(json.loads(body))
-        except (ValueError, RecursionError):
-            raise http_errors.not_json(self.name, self.url, body) from None
 
     async def close(self) -> None:
         """Close the session and its connections."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailtui.connections.errors import SourceError
-from mailtui.operations.rabbitmq_session import CONFIRM_TIMEOUT, Order, Session, Tally, silent
+from mailtui.operations.rabbitmq_back import CONFIRM_TIMEOUT, silent
+from mailtui.operations.rabbitmq_session import Order, Session, Tally
 
 if TYPE_CHECKING:
     from mailtui.config.sources.rabbitmq import Settings

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 from mailtui.connections.amqp_table import BadTable
 from mailtui.connections.errors import SourceError
+from mailtui.operations.rabbitmq_back import Owner, give_back
 from mailtui.operations.rabbitmq_envelope import Origin, envelope, number
 
 if TYPE_CHECKING:
     from mailtui.connections.amqp import Channel, Message
 
-CONFIRM_TIMEOUT = 30.0
-"""Seconds without any confirm, while some are awaited, after which the connection is given up."""
 CAME_BACK = "it came back while the run was at work"
 
 
@@ -92,8 +91,6 @@ class Session:
         self._ready: deque[int] = deque()
         """Delivery tags that may be acknowledged, in order."""
         self._returned: set[int] = set()
-        self._refused: set[int] = set()
-        """Delivery tags whose copy the broker did not take."""
         self._lowest = 1 << 62
         """The lowest delivery tag that must not be acknowledged."""
         self._tag = ""
@@ -147,17 +144,14 @@ class Session:
         Raises SourceError.
         """
         await self.stop_taking()
-        rest = [*(message for _, message in self.stuck.values()), *self._inbox]
         for message in self._inbox:
             self.stuck[message.tag] = (self.stopping or "it was not reached", message)
         self._inbox.clear()
-        edge = [message for message in rest if self._on_the_edge(message)]
-        if edge:
-            await self._renew(edge)
-        if len(rest) > len(edge):
-            self._taker.give_back(0, multiple=True)
-        # a synchronous method: after its answer the broker has taken what was sent before
-        await self._taker.depth(self.order.source)
+        rest = [message for _, message in self.stuck.values()]
+        order = self.order
+        owner = Owner(order.source, order.run, order.user, order.limit)
+        self.renewed = await give_back(self._taker, self._giver.link, owner, rest)
+        self.tally.renewed += self.renewed
         return len(rest)
 
     async def stop_taking(self) -> None:
@@ -263,10 +257,8 @@ class Session:
             if one in self._returned:
                 self._returned.discard(one)
                 self.known.pop(queue, None)
-                self._refused.add(message.tag)
                 self._put_aside(message, f"no queue took it at {queue}: the broker returned it")
             elif not accepted:
-                self._refused.add(message.tag)
                 self._put_aside(message, f"the broker refused it at {queue} (the queue is full?)")
             else:
                 moved_to[queue] += 1
@@ -297,48 +289,3 @@ class Session:
                 self._taker.ack(tag)
         self.acked += count
         self.tally.moved += count
-
-    # --- what cannot be given back ---
-
-    def _on_the_edge(self, message: Message) -> bool:
-        """True if one more delivery is more than the queue allows: it would be dropped."""
-        limit = self.order.limit
-        if limit is None:
-            return False
-        try:
-            came = envelope(message.properties, self.order.run, self.order.user).origin
-        except BadTable:
-            return False
-        return came.deliveries >= limit
-
-    async def _renew(self, messages: list[Message]) -> None:
-        """Put messages at the tail of their own queue, as new ones, and acknowledge the old."""
-        self.stopping = self.stopping or "done"
-        for message in messages:
-            self.published += 1
-            wrapped = envelope(message.properties, self.order.run, self.order.user)
-            self._giver.publish(self.order.source, wrapped.numbered(self.published), message.body)
-            self._flight[self.published] = (message, self.order.source)
-        while self._flight:
-            self.wake.clear()
-            try:
-                await asyncio.wait_for(self.wake.wait(), CONFIRM_TIMEOUT)
-            except TimeoutError:
-                raise silent() from None
-            if self.fault is not None:
-                raise self.fault
-        for message in messages:
-            # one that the broker refused is still in hand, and goes back after all
-            if message.tag not in self._refused:
-                self._taker.ack(message.tag)
-                self.renewed += 1
-                self.tally.renewed += 1
-                self.tally.moved_to[self.order.source] -= 1
-
-
-def silent() -> SourceError:
-    """The broker confirms nothing."""
-    return SourceError(
-        "timeout", f"rabbitmq: nothing was confirmed for {CONFIRM_TIMEOUT:g} s",
-        "see the broker's log; a queue without a majority of its members confirms nothing",
-    )  # fmt: skip
