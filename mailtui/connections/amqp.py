@@ -266,6 +266,11 @@ class Channel:
         """Take no more; what was delivered and not acknowledged stays with this channel."""
         await self._call(lambda callback: self._raw.basic_cancel(tag, callback=callback))
 
+    async def purge(self, queue: str) -> int:
+        """Drop every ready message; how many these were."""
+        answer = await self._call(lambda callback: self._raw.queue_purge(queue, callback=callback))
+        return int(answer.method.message_count)
+
     async def get(self, queue: str) -> Message | None:
         """Take one message, to be acknowledged by hand; None if none is ready."""
 

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections import Counter
 from typing import ClassVar
 
-from mailtui.connections.errors import SourceError
 from mailtui.model import clock
 from mailtui.model.broker import BrokerQueue
 from mailtui.model.operation import Danger, Outcome, Plan, Target, Undo
@@ -20,14 +19,13 @@ from mailtui.operations.rabbitmq_outcome import (
     from_journal,
     left_of,
     notes_of,
+    read_back,
     state_of,
 )  # fmt: skip
 from mailtui.operations.rabbitmq_session import Order
 from mailtui.operations.running import Run
 
 WATCH = 3.0
-READ_BACK = 20.0
-"""Seconds in which the broker must answer again before what is true is called unknown."""
 
 _COUNT = Parameter("count", "how many, from the head of the queue", default="all", example="100")
 _RATE = Parameter("rate", "messages a second at most; 0: no limit", example="50")
@@ -142,7 +140,7 @@ class _Moving(OnQueues):
     async def verify(self, desk: Desk, plan: Plan, run: Run) -> Outcome:
         """See Operation: by the broker's confirms, and by what the queues have now."""
         reports: dict[str, Report] = desk.notes.get(run.id, {})
-        now = await self._read_back(desk, plan)
+        now = await read_back(desk, plan)
         if not reports and run.begun:
             return await self._from_journal(plan, run, now)
         counts = counts_of(reports.values())
@@ -185,7 +183,7 @@ class _Moving(OnQueues):
 
     async def _from_journal(self, plan: Plan, run: Run, now: dict[str, int]) -> Outcome:
         """Of a run whose process died: its records bound what it did."""
-        moved, double = await asyncio.to_thread(from_journal, run, window_of(None, 0, plan.count))
+        moved, double = await asyncio.to_thread(from_journal, run)
         left = sum(now.values())
         return Outcome(
             "partly",
@@ -199,24 +197,6 @@ class _Moving(OnQueues):
                 "running it again moves the rest",
             ),
         )
-
-    async def _read_back(self, desk: Desk, plan: Plan) -> dict[str, int]:
-        """Ready messages of each source now. Raises SourceError after READ_BACK seconds."""
-        settings = asked.settings_of(desk)
-        found: dict[str, int] = {}
-        deadline = asyncio.get_running_loop().time() + READ_BACK
-        for step in plan.steps:
-            vhost, _, name = step.key.partition("\t")
-            while step.key not in found:
-                try:
-                    async with asked.amqp(settings, vhost, desk.operator) as link:
-                        depth = await link.depth(name)
-                        found[step.key] = depth.ready if depth is not None else 0
-                except SourceError:
-                    if asyncio.get_running_loop().time() > deadline:
-                        raise
-                    await asyncio.sleep(1)
-        return found
 
     async def _look(self, desk: Desk, vhost: str, goals: list[str]) -> tuple[list[str], int]:
         """(blockers for destinations that are missing, consumers of the others); asked over AMQP,

@@ -134,15 +134,22 @@ def size_of(answer: Mapping[str, Any]) -> float | None:
 
 
 @asynccontextmanager
-async def broker(settings: Settings) -> AsyncIterator[Broker]:
-    """The management API, closed at the end."""
+async def client(settings: Settings) -> AsyncIterator[HttpClient]:
+    """HTTP to the management API, closed at the end."""
     from mailtui.connections.http import HttpClient
 
-    client = HttpClient("rabbitmq", settings.url, settings)
+    found = HttpClient("rabbitmq", settings.url, settings)
     try:
-        yield Broker(client)
+        yield found
     finally:
-        await client.close()
+        await found.close()
+
+
+@asynccontextmanager
+async def broker(settings: Settings) -> AsyncIterator[Broker]:
+    """The management API, closed at the end."""
+    async with client(settings) as http:
+        yield Broker(http)
 
 
 @asynccontextmanager

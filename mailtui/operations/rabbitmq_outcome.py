@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
+from mailtui.connections.errors import SourceError
 from mailtui.model.operation import Left, Plan, State
+from mailtui.operations import rabbitmq_broker as asked
+from mailtui.operations.base import Desk
 from mailtui.operations.rabbitmq_mover import Report
 from mailtui.operations.running import Run
 
@@ -80,20 +85,44 @@ def left_of(plan: Plan, reports: dict[str, Report]) -> tuple[Left, ...]:
     return tuple(found)
 
 
-def from_journal(run: Run, window: int) -> tuple[int, int]:
+def from_journal(run: Run) -> tuple[int, int]:
     """(moved at least, may be double at most) of a run whose process died, by its own records."""
-    moved, double, begun, ended = 0, 0, {}, {}  # type: int, int, dict[str, int], dict[str, int]
-    by_place: dict[str, int] = {}
+    told = last_facts(run, ("moved", "window", "may_be_double"))
+    double = sum(told["window"].values()) + sum(told["may_be_double"].values())
+    return sum(told["moved"].values()), double
+
+
+def last_facts(run: Run, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Of a run's own records: the last value of each fact, by step."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
     for _, record in run.journal.records():
         facts = record.facts
-        if facts.get("run") != run.id or record.kind not in ("step", "step-end"):
-            continue
-        place = str(facts.get("place", ""))
-        by_place[place] = max(by_place.get(place, 0), int(facts.get("moved") or 0))
-        if record.kind == "step":
-            begun[place] = int(facts.get("window") or window)
-        else:
-            ended[place] = int(facts.get("may_be_double") or 0)
-    moved = sum(by_place.values())
-    double = sum(begun.values()) + sum(ended.values())
-    return moved, double
+        if facts.get("run") == run.id and "step" in facts:
+            for name in names:
+                if name in facts:
+                    found[name][str(facts["step"])] = facts[name]
+    return found
+
+
+READ_BACK = 20.0
+"""Seconds in which the broker must answer again before what is true is called unknown."""
+
+
+async def read_back(desk: Desk, plan: Plan) -> dict[str, int]:
+    """Ready messages of each step's queue now, by its key. Raises SourceError."""
+    settings = asked.settings_of(desk)
+    found: dict[str, int] = {}
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + READ_BACK
+    for step in plan.steps:
+        vhost, _, name = step.key.partition("\t")
+        while step.key not in found:
+            try:
+                async with asked.amqp(settings, vhost, desk.operator) as link:
+                    depth = await link.depth(name)
+                    found[step.key] = depth.ready if depth is not None else 0
+            except SourceError:
+                if loop.time() > deadline:
+                    raise
+                await asyncio.sleep(1)
+    return found

@@ -186,7 +186,12 @@ class Peek(OnQueues):
             does = f"basic.get and basic.nack (requeue) of {count} messages"
             warnings = (
                 f"{facts.queue.node} is none of the configured hosts: the messages are taken and "
-                "given back, which counts as a delivery and marks them as redelivered",
+                "given back, which counts as a delivery and marks them as redelivered"
+                + (
+                    ""
+                    if facts.limit is not None
+                    else "; without a delivery limit they go to the tail"
+                ),
             )
         return Plan(
             operation=self.id,
@@ -214,7 +219,8 @@ class Peek(OnQueues):
         """See Operation: nothing was changed."""
         letters: list[Letter] | None = desk.notes.get(f"letters {run.id}")
         if letters is None:
-            return Outcome("failed", "nothing was seen", plan.count)
+            why = f": {run.faults[-1]}" if run.faults else ""
+            return Outcome("failed", f"nothing was seen{why}", plan.count)
         return Outcome(
             "done",
             f"{len(letters):,} messages of {plan.steps[0].place}",

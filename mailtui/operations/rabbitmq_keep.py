@@ -1,0 +1,223 @@
+"""Taking messages out of a queue into the evidence: each is on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mailtui.connections.errors import SourceError
+from mailtui.operations.rabbitmq_back import Owner, give_back
+
+if TYPE_CHECKING:
+    from mailtui.access.evidence import Box
+    from mailtui.connections.amqp import Channel, Link, Message
+    from mailtui.model.operation import Step
+    from mailtui.operations.running import Run
+
+IDLE = 2.0
+"""Seconds without a delivery after which the queue is asked whether there is more."""
+BATCH = 500
+"""Messages that are kept and acknowledged together at most."""
+GRAIN = 512
+"""Bytes of evidence that a message takes beyond its body, about."""
+
+
+@dataclass
+class Kept:
+    """What a taking has done."""
+
+    kept: int = 0
+    """Items in the evidence."""
+    acked: list[tuple[int, int]] = field(default_factory=list)
+    """Numbers of the items whose messages were acknowledged, as ranges (first, last)."""
+    ended: str = ""
+    """Why it ended early."""
+
+    @property
+    def destroyed(self) -> int:
+        """Messages that are gone from the queue."""
+        return sum(last - first + 1 for first, last in self.acked)
+
+    def add(self, first: int, count: int) -> None:
+        """Items `first` and following are acknowledged."""
+        last = first + count - 1
+        if self.acked and self.acked[-1][1] == first - 1:
+            first = self.acked.pop()[0]
+        self.acked.append((first, last))
+
+
+class Taking:
+    """Takes `target` messages and no more, `window` at a time."""
+
+    def __init__(
+        self, link: Link, channel: Channel, owner: Owner, target: int, window: int
+    ) -> None:
+        self.owner = owner
+        self.target, self.window = target, min(window, target)
+        self.delivered = self.acked = 0
+        self._link, self._channel = link, channel
+        self._inbox: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self._tag = ""
+        self._open = False
+        self._last = time.monotonic()
+
+    async def begin(self) -> None:
+        """Begin to take. Raises SourceError."""
+        self._channel.on_end = self._wake.set
+        self._open = True
+        self._tag = await self._channel.consume(self.owner.queue, self.window, self._on_message)
+
+    def _on_message(self, message: Message) -> None:
+        self.delivered += 1
+        self._last = time.monotonic()
+        self._inbox.append(message)
+        self._wake.set()
+
+    async def some(self, most: int) -> list[Message]:
+        """The next messages, at most `most`; none if the queue has no more. Raises SourceError."""
+        while not self._inbox:
+            if self._channel.fault is not None:
+                raise self._channel.fault
+            if self.delivered >= self.target:
+                return []
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._wake.wait()
+            if not self._inbox and time.monotonic() - self._last > IDLE:
+                depth = await self._link.depth(self.owner.queue)
+                if depth is None or (not depth.ready and not self._inbox):
+                    return []
+                self._last = time.monotonic()
+        if self.delivered >= self.target:
+            await self.stop()
+        return [self._inbox.popleft() for _ in range(min(most, len(self._inbox)))]
+
+    async def stop(self) -> None:
+        """Take no more. Raises SourceError."""
+        if self._open:
+            await self._channel.cancel(self._tag)
+            self._open = False
+
+    def may_ack(self, count: int) -> int:
+        """How many of `count` messages may be acknowledged now, so that no more than `target` are
+        delivered in all."""
+        if not self._open:
+            return count
+        return max(0, min(count, self.target - self.window - self.acked))
+
+    def ack(self, messages: Sequence[Message]) -> None:
+        """Acknowledge these, one by one: others may have been given back between them."""
+        for message in messages:
+            self._channel.ack(message.tag)
+        self.acked += len(messages)
+
+    async def back(self, messages: Sequence[Message]) -> int:
+        """Give these and what was not handed out back; how many were put at the tail as new ones.
+
+        Raises SourceError.
+        """
+        await self.stop()
+        rest = [*messages, *self._inbox]
+        self._inbox.clear()
+        return await give_back(self._channel, self._link, self.owner, rest)
+
+
+def meta(message: Message, vhost: str, queue: str) -> dict[str, Any]:
+    """What is kept of a message besides its body."""
+    return {
+        "vhost": vhost,
+        "queue": queue,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "redelivered": message.redelivered,
+        "properties": message.properties.hex(),
+    }
+
+
+async def keep(box: Box, messages: Sequence[Message], vhost: str, queue: str) -> None:
+    """Put messages into the evidence and wait until they are on disk. Raises EvidenceError."""
+
+    def write() -> None:
+        for message in messages:
+            box.put(meta(message, vhost, queue), message.body)
+        box.flush()
+
+    await asyncio.to_thread(write)
+
+
+class Keeper:
+    """Empties a queue into the evidence of a run."""
+
+    def __init__(self, run: Run, step: Step, box: Box, kept: Kept) -> None:
+        self.run, self.step, self.box, self.kept = run, step, box, kept
+        self._batch = 0
+
+    async def take(self, taking: Taking, vhost: str) -> None:
+        """Until `target` are gone, the queue is empty or the run is stopped. Raises SourceError,
+        EvidenceError, JournalError."""
+        queue, held = taking.owner.queue, deque[tuple[int, Any]]()
+        messages: list[Message] = []
+        """Taken, and not yet in the evidence."""
+        await taking.begin()
+        try:
+            while not self.run.stopping:
+                messages = await taking.some(BATCH)
+                if not messages:
+                    break
+                self._batch += 1
+                await self.run.begin(
+                    self.step, batch=self._batch, size=len(messages), window=taking.window,
+                    first=self.kept.kept, destroyed=self.kept.destroyed,
+                )  # fmt: skip
+                await keep(self.box, messages, vhost, queue)
+                held.extend(enumerate(messages, self.kept.kept))
+                self.kept.kept += len(messages)
+                messages = []
+                self._acknowledge(taking, held)
+                await self._end()
+        finally:
+            with suppress(SourceError):
+                if self.run.stopping:
+                    self.kept.ended = "stopped by the operator"
+                await taking.stop()
+                # what is kept is gone as well: else a restore would double it
+                self._acknowledge(taking, held)
+                await taking.back(messages)
+                await self._end()
+
+    def _acknowledge(self, taking: Taking, held: deque[tuple[int, Any]]) -> None:
+        count = taking.may_ack(len(held))
+        if count:
+            done = [held.popleft() for _ in range(count)]
+            taking.ack([message for _, message in done])
+            self.kept.add(done[0][0], count)
+
+    async def _end(self) -> None:
+        await self.run.end(
+            self.step, batch=self._batch, kept=self.kept.kept, destroyed=self.kept.destroyed,
+            items=ranges(self.kept.acked), evidence=self.run.id,
+        )  # fmt: skip
+        self.run.report(
+            self.kept.destroyed, f"{self.step.place}: {self.kept.kept:,} kept as evidence"
+        )
+
+
+def ranges(found: Sequence[tuple[int, int]]) -> str:
+    """`0-1999,2400-9999`."""
+    return ",".join(f"{first}-{last}" for first, last in found)
+
+
+def parsed(text: str) -> list[tuple[int, int]]:
+    """The inverse of `ranges`. Raises ValueError."""
+    found = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.append((int(first), int(last or first)))
+    return found
