@@ -13,7 +13,7 @@ from mailtui.model.operation import Danger, Outcome, Plan, Target, Undo
 from mailtui.operations import rabbitmq_broker as asked
 from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request, Scope
 from mailtui.operations.rabbitmq_base import Facts, OnQueues, step_of
-from mailtui.operations.rabbitmq_mover import Job, Mover, Report, window_of
+from mailtui.operations.rabbitmq_mover import SUSPECT, Job, Mover, Report, window_of
 from mailtui.operations.rabbitmq_outcome import (
     counts_of,
     from_journal,
@@ -143,7 +143,6 @@ class _Moving(OnQueues):
         now = await read_back(desk, plan)
         if not reports and run.begun:
             return await self._from_journal(plan, run, now)
-        counts = counts_of(reports.values())
         notes: list[str] = []
         moved_to: Counter[str] = Counter()
         for step in plan.steps:
@@ -161,6 +160,10 @@ class _Moving(OnQueues):
                 )
             elif there > expected:
                 notes.append(f"{there - expected:,} of them arrived meanwhile")
+                if there - expected >= max(SUSPECT, report.tally.moved / 2):
+                    report.tally.came_back = max(report.tally.came_back, there - expected)
+                    notes.append("that is as if they came back: look why they die")
+        counts = counts_of(reports.values())
         if doubled := counts["doubled_at_most"]:
             notes.append(f"at most {doubled:,} messages may exist twice")
         run.counts.update(counts)

@@ -149,15 +149,17 @@ class Mover:
     async def _trial(self, count: int) -> int | None:
         """Move `count` and watch; by how many the source grew (0: it shrank), None if nothing was
         moved, so that nothing was learnt."""
+        before = await self._ready()
         moved = self.report.tally.moved
         await self._some(count, count)
-        if self.report.stopped or self.report.tally.moved == moved:
+        moved = self.report.tally.moved - moved
+        if self.report.stopped or not moved:
             return None
-        return await self._growth()
+        return await self._growth(before - moved)
 
-    async def _growth(self) -> int:
-        """By how many messages the source grows within `watch`."""
-        before = await self._ready()
+    async def _growth(self, before: int | None = None) -> int:
+        """By how many messages the source grows within `watch`; `before`: what it had."""
+        before = await self._ready() if before is None else before
         self.run.report(self._done, f"watching {self.job.order.source} for what comes back")
         await self._sleep(self.job.watch)
         return max(0, await self._ready() - before)

@@ -33,6 +33,7 @@ TIMEOUT = 20.0
 EDGE = 2
 """Returns left from which on nothing is taken to be looked at."""
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@-]{0,200}")
+_VHOST = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./-]{0,99}")
 """Names that deploy/sudoers lets through."""
 _UNAVAILABLE, _SOFTWARE = 69, 70
 """Exit codes (sysexits.h) of rabbitmq-queues."""
@@ -59,9 +60,6 @@ async def look(desk: Desk, queue: BrokerQueue, count: int = COUNT) -> list[Lette
         except ToolMissing:
             host = None
     return await _by_taking(desk, queue, count, limit, host is None)
-
-
-_VHOST = re.compile(r"[A-Za-z0-9_./-]{1,100}")
 
 
 def why_not(queue: BrokerQueue) -> str:
