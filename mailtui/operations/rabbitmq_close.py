@@ -34,8 +34,7 @@ class Close(Operation):
     label = "close"
     key = "X"
     resource = "broker_connections"
-    # what its client published and has not seen confirmed may be lost with it
-    danger: ClassVar[Danger] = "destructive"
+    danger: ClassVar[Danger] = "irreversible"
     permission = "broker.close"
     sources = ("rabbitmq", "broker_connections")
     parameters = (

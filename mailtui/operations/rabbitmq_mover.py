@@ -111,12 +111,28 @@ class Mover:
                 await self._canary()
             if not report.stopped and (left := report.there - report.tally.moved):
                 await self._some(left, job.window)
+            if report.doubled_at_most and not report.stopped:
+                await self._again()
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await self._disconnect()
             await self._end_batches()
         return report
+
+    async def _again(self) -> None:
+        """What was acknowledged in vain when a connection was lost is in the queue once more, and
+        as many others were not reached."""
+        report = self.report
+        surplus = await self._ready() - (report.ready_before - report.tally.moved)
+        if (count := min(surplus, report.doubled_at_most)) > 0:
+            moved = report.tally.moved
+            await self._some(count, min(self.job.window, count))
+            report.notes.append(
+                f"{report.tally.moved - moved:,} more were moved: as many had gone back to "
+                f"{self.job.order.source} when a connection was lost"
+            )
+            report.tally.moved = moved
 
     # --- the canary ---
 

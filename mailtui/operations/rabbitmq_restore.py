@@ -33,7 +33,7 @@ class Restore(Operation):
     title = "Publish again what a delete or a purge kept"
     label = "restore"
     resource = "broker"
-    danger: ClassVar[Danger] = "reversible"
+    danger: ClassVar[Danger] = "irreversible"
     permission = "broker.restore"
     sources = ("rabbitmq",)
     hidden = True
@@ -102,7 +102,6 @@ class Restore(Operation):
             warnings=tuple(warnings),
             blockers=tuple(blockers),
             loses=("their place in the queue, the redelivered flag and the expiration",),
-            undo="they can be deleted or purged again",
         )
 
     async def apply(self, desk: Desk, plan: Plan, run: Run) -> None:
