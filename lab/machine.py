@@ -121,9 +121,9 @@ def remove_all(plan: Plan) -> None:
 def _kill(prefix: str) -> None:
     """End all hosts: first what runs in them, so that systemd-nspawn clears up after itself."""
     seen: set[int] = set()
-    for below, seconds in (("payload/**", 2.0), ("**", 8.0)):
+    for below, seconds in (("payload", 2.0), ("", 8.0)):
         until = time.monotonic() + seconds
-        while (pids := set(_processes(prefix, "**"))) and time.monotonic() < until:
+        while (pids := set(_processes(prefix, ""))) and time.monotonic() < until:
             seen |= pids
             for pid in _processes(prefix, below):
                 with suppress(ProcessLookupError):
@@ -137,11 +137,13 @@ def _kill(prefix: str) -> None:
 
 def _processes(prefix: str, below: str) -> Iterator[int]:
     for root in _cgroup_roots():
-        for procs in root.glob(f"{prefix}*/{below}/cgroup.procs"):
-            try:
-                yield from map(int, procs.read_text().split())
-            except OSError:  # it went meanwhile, or is of a kind that holds none
-                continue
+        for top in root.glob(f"{prefix}*"):
+            # not by glob: it raises where a group goes while it looks
+            for folder, _, files in os.walk(top / below):
+                if "cgroup.procs" in files:
+                    # it went meanwhile, or is of a kind that holds none
+                    with suppress(OSError):
+                        yield from map(int, Path(folder, "cgroup.procs").read_text().split())
 
 
 def _remove_cgroup(top: Path) -> None:
