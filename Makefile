@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check bench shots lock clean help
+.PHONY: demo test check bench shots docs lock clean help
 
 help:            ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -28,6 +28,9 @@ bench: $(STAMP)  ## print the ratios
 
 shots: $(STAMP)  ## make the README's pictures again
 	$(BIN)/python -m docs.shots
+
+docs: $(STAMP)   ## make docs/operations.md again
+	$(BIN)/python -m docs.operations
 
 lock:            ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate \

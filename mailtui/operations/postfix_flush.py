@@ -39,7 +39,7 @@ class Flush(OnMessages):
     key = "f"
     # no inverse, and nothing to take back: only an attempt that comes anyway comes sooner. Not
     # "safe", since it makes the daemons work: a read-only context must not do it.
-    danger: ClassVar[Danger] = "reversible"
+    danger: ClassVar[Danger] = "irreversible"
     permission = "mail.flush"
     verb, did = "Flush", "flushed"
     parameters = (

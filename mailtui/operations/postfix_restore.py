@@ -32,7 +32,7 @@ class Restore(OnMessages):
     title = "Send deleted messages again from the evidence"
     label = "restore"
     hidden = True
-    danger: ClassVar[Danger] = "reversible"
+    danger: ClassVar[Danger] = "irreversible"
     permission = "mail.delete"
     parameters = (Parameter("run", "the run that deleted them", required=True),)
     verb, did = "Restore", "restored"
