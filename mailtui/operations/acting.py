@@ -62,10 +62,10 @@ class Someone:
         return self.who.login
 
     def role(self, context: str) -> str:
-        """His grants here, in words; what he is instead if he has none."""
+        """His grants here, in words; empty if he may do nothing."""
         if self.operator is not None:
             return self.operator.words(context)
-        return "admin of the demo" if self._is_demo else "no operator"
+        return "admin of the demo" if self._is_demo else ""
 
     @property
     def _is_demo(self) -> bool:
