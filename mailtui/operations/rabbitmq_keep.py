@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mailtui.access.evidence import EvidenceError
+from mailtui.connections import amqp_table as table
 from mailtui.connections.errors import SourceError
 from mailtui.operations.rabbitmq_back import Owner, give_back
 
@@ -35,6 +38,8 @@ class Kept:
     """Items in the evidence."""
     acked: list[tuple[int, int]] = field(default_factory=list)
     """Numbers of the items whose messages were acknowledged, as ranges (first, last)."""
+    doubtful: int = 0
+    """Items whose messages may be gone or in the queue."""
     ended: str = ""
     """Why it ended early."""
 
@@ -118,6 +123,10 @@ class Taking:
             self._channel.ack(message.tag)
         self.acked += len(messages)
 
+    async def fence(self) -> None:
+        """Until the broker has taken what was acknowledged. Raises SourceError."""
+        await self._channel.depth(self.owner.queue)
+
     async def back(self, messages: Sequence[Message]) -> int:
         """Give these and what was not handed out back; how many were put at the tail as new ones.
 
@@ -153,51 +162,94 @@ async def keep(box: Box, messages: Sequence[Message], vhost: str, queue: str) ->
 
 
 class Keeper:
-    """Empties a queue into the evidence of a run."""
+    """Empties a queue into the evidence of a run, also over several connections."""
 
     def __init__(self, run: Run, step: Step, box: Box, kept: Kept) -> None:
         self.run, self.step, self.box, self.kept = run, step, box, kept
         self._batch = 0
+        self._doubtful: dict[bytes, deque[int]] = {}
+        """Items that were acknowledged when a connection was lost: they are gone, or come again."""
 
     async def take(self, taking: Taking, vhost: str) -> None:
-        """Until `target` are gone, the queue is empty or the run is stopped. Raises SourceError,
-        EvidenceError, JournalError."""
-        queue, held = taking.owner.queue, deque[tuple[int, Any]]()
+        """Until `target` are gone, the queue is empty or the run is stopped.
+
+        Raises SourceError, EvidenceError, JournalError; `Kept` has what is sure.
+        """
+        held: deque[tuple[int, Message]] = deque()
+        """Kept and not acknowledged."""
         messages: list[Message] = []
-        """Taken, and not yet in the evidence."""
+        """Taken and not kept."""
         await taking.begin()
         try:
-            while not self.run.stopping:
-                messages = await taking.some(BATCH)
-                if not messages:
-                    break
+            while not self.run.stopping and (messages := await taking.some(BATCH)):
                 self._batch += 1
                 await self.run.begin(
                     self.step, batch=self._batch, size=len(messages), window=taking.window,
                     first=self.kept.kept, destroyed=self.kept.destroyed,
                 )  # fmt: skip
-                await keep(self.box, messages, vhost, queue)
-                held.extend(enumerate(messages, self.kept.kept))
-                self.kept.kept += len(messages)
+                held.extend(await self._keep(messages, vhost, taking.owner.queue))
                 messages = []
-                self._acknowledge(taking, held)
+                await self._acknowledge(taking, held)
                 await self._end()
+            if self.run.stopping:
+                self.kept.ended = "stopped by the operator"
+            await taking.stop()
+            await self._acknowledge(taking, held)
+        except EvidenceError:
+            # what is kept already goes all the same
+            await taking.stop()
+            await self._acknowledge(taking, held)
+            raise
         finally:
+            # what was taken and not acknowledged is in the queue, in the evidence or not
             with suppress(SourceError):
-                if self.run.stopping:
-                    self.kept.ended = "stopped by the operator"
-                await taking.stop()
-                # what is kept is gone as well: else a restore would double it
-                self._acknowledge(taking, held)
-                await taking.back(messages)
-                await self._end()
+                await taking.back([*(message for _, message in held), *messages])
+        # nothing came again of these: they are gone
+        if not self.run.stopping:
+            for numbers in self._doubtful.values():
+                for number in numbers:
+                    self.kept.add(number, 1)
+            self._doubtful.clear()
+        await self._end()
 
-    def _acknowledge(self, taking: Taking, held: deque[tuple[int, Any]]) -> None:
+    @property
+    def doubtful(self) -> int:
+        """Items whose messages may be gone or in the queue."""
+        return sum(map(len, self._doubtful.values()))
+
+    async def _keep(
+        self, messages: Sequence[Message], vhost: str, queue: str
+    ) -> list[tuple[int, Message]]:
+        """Put them into the evidence; each with its number there. Those that are there since a
+        connection was lost keep theirs."""
+        found: list[tuple[int, Message]] = []
+        fresh: list[Message] = []
+        for message in messages:
+            known = self._doubtful.get(identity(message)) if self._doubtful else None
+            if known:
+                found.append((known.popleft(), message))
+            else:
+                found.append((self.kept.kept + len(fresh), message))
+                fresh.append(message)
+        await keep(self.box, fresh, vhost, queue)
+        self.kept.kept += len(fresh)
+        return found
+
+    async def _acknowledge(self, taking: Taking, held: deque[tuple[int, Message]]) -> None:
+        """Acknowledge as many as may be, and have the broker say that it took that."""
         count = taking.may_ack(len(held))
-        if count:
-            done = [held.popleft() for _ in range(count)]
-            taking.ack([message for _, message in done])
-            self.kept.add(done[0][0], count)
+        if not count:
+            return
+        done = [held.popleft() for _ in range(count)]
+        taking.ack([message for _, message in done])
+        try:
+            await taking.fence()
+        except SourceError:
+            for number, message in done:
+                self._doubtful.setdefault(identity(message), deque()).append(number)
+            raise
+        for number, _ in done:
+            self.kept.add(number, 1)
 
     async def _end(self) -> None:
         await self.run.end(
@@ -207,6 +259,28 @@ class Keeper:
         self.run.report(
             self.kept.destroyed, f"{self.step.place}: {self.kept.kept:,} kept as evidence"
         )
+
+
+def identity(message: Message) -> bytes:
+    """What tells a message from others, however often it was delivered."""
+    digest = hashlib.sha256(f"{message.exchange}\0{message.routing_key}\0".encode())
+    try:
+        fields = table.split(message.properties)
+        # by value: the broker writes the table anew when it adds its count of deliveries
+        headers = table.decoded(table.table_of(fields))
+        headers.pop(b"x-delivery-count", None)
+        plain = sorted((name, part) for name, part in fields.items() if name != "headers")
+        digest.update(repr((plain, _sorted(headers))).encode())
+    except table.BadTable:
+        digest.update(message.properties)
+    digest.update(message.body)
+    return digest.digest()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted((name, _sorted(item)) for name, item in value.items())
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def ranges(found: Sequence[tuple[int, int]]) -> str:

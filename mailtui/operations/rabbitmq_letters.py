@@ -47,12 +47,12 @@ def of_peek(output: str, vhost: str, queue: str, position: int, limit: int | Non
     text = output.strip()
     try:
         fields = _of_json(text) if text.startswith("{") else _of_term(text)
+        body = str(fields.pop(_PAYLOAD))
     except (ValueError, BadTerm, KeyError, TypeError, RecursionError):
         raise SourceError(
             "protocol", f"rabbitmq-queues peek answers something else than a message: {text[:80]}"
         ) from None
     keys = fields.pop("routing_keys", None) or [""]
-    body = str(fields.pop(_PAYLOAD, ""))
     exchange = str(fields.pop("exchange", ""))
     headers = {k.removeprefix("header."): v for k, v in fields.items() if k.startswith("header.")}
     properties = {k: v for k, v in fields.items() if not k.startswith("header.")}

@@ -123,8 +123,15 @@ class Mover:
     async def _again(self) -> None:
         """What was acknowledged in vain when a connection was lost is in the queue once more, and
         as many others were not reached."""
-        report = self.report
-        surplus = await self._ready() - (report.ready_before - report.tally.moved)
+        report, lost_at, surplus = self.report, time.monotonic(), 0
+        while not report.stopped:
+            try:
+                if not self._links or any(link.fault is not None for link in self._links):
+                    await self._connect()
+                surplus = await self._ready() - (report.ready_before - report.tally.moved)
+                break
+            except SourceError as error:
+                await self._may_go_on(error, lost_at)
         if (count := min(surplus, report.doubled_at_most)) > 0:
             moved = report.tally.moved
             await self._some(count, min(self.job.window, count))
@@ -208,11 +215,14 @@ class Mover:
                     await self._end_batches()
                 if self.report.tally.moved > begun or not lost_at:
                     lost_at = time.monotonic()
-                # a broker that starts again refuses users and protocols for a while
-                if error.kind in ("refused", "config"):
-                    raise
-                if time.monotonic() - lost_at > PATIENCE or not await self._wait(error, lost_at):
-                    raise
+                await self._may_go_on(error, lost_at)
+
+    async def _may_go_on(self, error: SourceError, lost_at: float) -> None:
+        """Wait before the next connection; raises `error` if there is to be none."""
+        # a broker that starts again refuses users and protocols for a while
+        late = time.monotonic() - lost_at > PATIENCE
+        if late or error.kind in ("refused", "config") or not await self._wait(error, lost_at):
+            raise error
 
     async def _session(self, target: int, window: int) -> Session:
         taker, giver = await asyncio.gather(*(link.channel() for link in self._links))
