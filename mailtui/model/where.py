@@ -66,19 +66,18 @@ class WhereColumn(Protocol):
 class Where:
     """A compiled filter."""
 
-    __slots__ = ("_tests", "fields", "text")
+    __slots__ = ("_tests", "empty", "fields", "text")
 
-    def __init__(self, text: str, fields: tuple[str, ...], tests: tuple[Test, ...]) -> None:
+    def __init__(
+        self, text: str, fields: tuple[str, ...], tests: tuple[Test, ...], *, empty: bool
+    ) -> None:
         self.text = text
         """The expression as it was written."""
         self.fields = fields
         """Columns that the expression names, in order, each once."""
         self._tests = tests
-
-    @property
-    def empty(self) -> bool:
-        """True when there is no term: every row matches."""
-        return not self._tests
+        self.empty = empty
+        """True when no term says anything (there is none, or only `""`): no filter was meant."""
 
     def matches(self, row: Any) -> bool:
         """True if every term holds for `row`."""
@@ -114,14 +113,17 @@ def compile_where(expr: str, columns: Sequence[WhereColumn]) -> Where:
     by_name = {column.name.casefold(): column for column in columns}
     ranked: list[tuple[int, Test]] = []
     fields: dict[str, None] = {}
+    empty = True
     for term in parse_where(expr):
         cost, test = _compile_term(term, by_name)
+        # `gmail|""` says nothing either: its second half is in everything
+        empty = empty and not all(c.text or c.operator in ("?", "=") for c in term.choices)
         if term.field is not None:
             fields[by_name[term.field].name] = None
         ranked.append((cost, _negated(test) if term.negated else test))
     # The cheapest test first: the dear ones then see only the rows that are left.
     ranked.sort(key=lambda pair: pair[0])
-    return Where(expr.strip(), tuple(fields), tuple(test for _, test in ranked))
+    return Where(expr.strip(), tuple(fields), tuple(test for _, test in ranked), empty=empty)
 
 
 def _negated(test: Test) -> Test:
