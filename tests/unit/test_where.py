@@ -220,8 +220,8 @@ def test_exactly_is_true_for_its_value_alone(value: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("expression", "empty"),
-    [("", True), ('""', True), ('queue:""', True), ('x|""', True), ("x", False), ('queue:=""', False),
-     ('"" x', False), ("queue:?", False)],
+    [("", True), ('""', True), ('queue:""', True), ('x|""', True), ("x", False),
+     ('queue:=""', False), ('"" x', False), ("queue:?", False)],
 )  # fmt: skip
 def test_a_filter_that_says_nothing_is_empty(expression: str, empty: bool) -> None:
     assert compile_where(expression, COLUMNS).empty is empty
