@@ -143,7 +143,7 @@ class View(ConsoleScreen):
             return Selection(name, refusal="no message is queued")
         where = self.main_panel.table.where
         if any(g.by == groups.ALL for g in chosen):
-            if where is None:
+            if where is None or where.empty:
                 why = "this is every message; set a filter on the messages first (Tab, /)"
                 return Selection(name, refusal=why)
             found, words = list(self._messages), ""
