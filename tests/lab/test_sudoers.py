@@ -113,4 +113,5 @@ def test_it_gives_nothing_beyond_its_own_lines() -> None:
     for command in rules[0].split("NOPASSWD: ")[1].split(", "):
         assert command.split()[0].rpartition("/")[2] in (
             *("fail2ban-client", "postqueue", "postcat", "postsuper", "mailtui-suspend"),
+            "rabbitmq-queues",
         )
