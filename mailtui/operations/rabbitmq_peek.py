@@ -158,6 +158,7 @@ class Peek(OnQueues):
     scope: ClassVar[Scope] = "one"
     danger: ClassVar[Danger] = "safe"
     permission = "broker.peek"
+    gives: ClassVar[str] = "letters"
     parameters = (Parameter("count", "how many, from the head", default=str(COUNT), example="10"),)
     help = (
         "Shows a quorum queue's first messages by `rabbitmq-queues peek` on the leader's host, "
@@ -211,6 +212,7 @@ class Peek(OnQueues):
         await run.begin(step)
         letters = await look(desk, BrokerQueue(vhost, name), step.count)
         desk.notes[f"letters {run.id}"] = letters
+        run.found.extend(letters)
         await run.end(step, seen=len(letters))
 
     async def verify(self, desk: Desk, plan: Plan, run: Run) -> Outcome:
