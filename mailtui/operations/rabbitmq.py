@@ -140,7 +140,8 @@ class _Moving(OnQueues):
     async def verify(self, desk: Desk, plan: Plan, run: Run) -> Outcome:
         """See Operation: by the broker's confirms, and by what the queues have now."""
         reports: dict[str, Report] = desk.notes.get(run.id, {})
-        now = await read_back(desk, plan)
+        lost = bool(run.faults) or any(one.doubled_at_most for one in reports.values())
+        now = await read_back(desk, plan, lost=lost)
         if not reports and run.begun:
             return await self._from_journal(plan, run, now)
         notes: list[str] = []

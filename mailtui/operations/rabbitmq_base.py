@@ -84,6 +84,9 @@ class OnQueues(Operation):
             queue = msgspec.structs.replace(answer[0], ready=depth.ready, consumers=depth.consumers)
             told = answer[1]
             if why := self.why_not_row(queue):
+                if not depth.ready and answer[0].ready:
+                    # a quorum queue without a leader is declared with 0 messages
+                    why += f" now, and had {answer[0].ready:,} messages some seconds ago"
                 refusals.append(f"{name}: {why}")
                 continue
             facts = Facts(queue, told, asked.limit_of(queue, version))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,14 @@ class Kept:
         if self.acked and self.acked[-1][1] == first - 1:
             first = self.acked.pop()[0]
         self.acked.append((first, last))
+
+    def remove(self, numbers: set[int]) -> None:
+        """These items are not sure to be gone."""
+        every = [n for first, last in self.acked for n in range(first, last + 1)]
+        self.acked = []
+        for number in every:
+            if number not in numbers:
+                self.add(number, 1)
 
 
 class Taking:
@@ -167,6 +175,9 @@ class Keeper:
     def __init__(self, run: Run, step: Step, box: Box, kept: Kept) -> None:
         self.run, self.step, self.box, self.kept = run, step, box, kept
         self._batch = 0
+        self._recent: deque[tuple[int, Message]] = deque()
+        """Acknowledged last by this connection, as many as the window: the channel took these
+        acknowledgements, but a broker that goes down has not carried all of them to its queue."""
         self._doubtful: dict[bytes, deque[int]] = {}
         """Items that were acknowledged when a connection was lost: they are gone, or come again."""
 
@@ -179,7 +190,9 @@ class Keeper:
         """Kept and not acknowledged."""
         messages: list[Message] = []
         """Taken and not kept."""
-        await taking.begin()
+        self._recent = deque(maxlen=max(1, taking.window))
+        if taking.target > 0:
+            await taking.begin()
         try:
             while not self.run.stopping and (messages := await taking.some(BATCH)):
                 self._batch += 1
@@ -195,6 +208,10 @@ class Keeper:
                 self.kept.ended = "stopped by the operator"
             await taking.stop()
             await self._acknowledge(taking, held)
+        except SourceError:
+            self._doubt(self._recent)
+            self.kept.remove({number for number, _ in self._recent})
+            raise
         except EvidenceError:
             # what is kept already goes all the same
             await taking.stop()
@@ -245,11 +262,15 @@ class Keeper:
         try:
             await taking.fence()
         except SourceError:
-            for number, message in done:
-                self._doubtful.setdefault(identity(message), deque()).append(number)
+            self._doubt(done)
             raise
         for number, _ in done:
             self.kept.add(number, 1)
+        self._recent.extend(done)
+
+    def _doubt(self, items: Iterable[tuple[int, Message]]) -> None:
+        for number, message in items:
+            self._doubtful.setdefault(identity(message), deque()).append(number)
 
     async def _end(self) -> None:
         await self.run.end(

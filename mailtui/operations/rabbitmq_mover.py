@@ -26,6 +26,9 @@ WINDOW_BYTES = 64 * 1024 * 1024
 """The same in bytes, by the average size of the queue's messages."""
 PATIENCE = 60.0
 """Seconds without a connection after which a move ends."""
+SETTLED = 10.0
+"""Seconds after a lost connection in which an empty queue is not believed: a quorum queue without a
+leader is declared with 0 messages."""
 LOOK = 1.0
 """Seconds between two looks for messages that come back."""
 SUSPECT = 10
@@ -124,12 +127,16 @@ class Mover:
         """What was acknowledged in vain when a connection was lost is in the queue once more, and
         as many others were not reached."""
         report, lost_at, surplus = self.report, time.monotonic(), 0
+        asked_at = 0.0
         while not report.stopped:
             try:
                 if not self._links or any(link.fault is not None for link in self._links):
                     await self._connect()
                 surplus = await self._ready() - (report.ready_before - report.tally.moved)
-                break
+                asked_at = asked_at or time.monotonic()
+                if surplus > 0 or time.monotonic() - asked_at > SETTLED / 2:
+                    break
+                await self._sleep(0.5)
             except SourceError as error:
                 await self._may_go_on(error, lost_at)
         if (count := min(surplus, report.doubled_at_most)) > 0:
@@ -192,7 +199,7 @@ class Mover:
     async def _some(self, target: int, window: int) -> None:
         """Move `target` messages; over new connections if some are lost."""
         goal = self.report.tally.moved + target
-        lost_at = 0.0
+        lost_at = empty_at = 0.0
         while (left := goal - self.report.tally.moved) > 0 and not self.report.stopped:
             session: Session | None = None
             begun = self.report.tally.moved
@@ -200,7 +207,11 @@ class Mover:
                 if any(link.fault is not None for link in self._links) or not self._links:
                     await self._connect()
                 ready = await self._ready()
-                if ready == 0:
+                empty_at = 0.0 if ready else empty_at or time.monotonic()
+                if empty_at:
+                    if lost_at and time.monotonic() - empty_at < SETTLED:
+                        await self._sleep(0.5)
+                        continue
                     self._stop("the others were taken by somebody else")
                     return
                 session = await self._session(min(left, ready), window)

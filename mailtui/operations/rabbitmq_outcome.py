@@ -108,19 +108,32 @@ READ_BACK = 20.0
 """Seconds in which the broker must answer again before what is true is called unknown."""
 
 
-async def read_back(desk: Desk, plan: Plan) -> dict[str, int]:
-    """Ready messages of each step's queue now, by its key. Raises SourceError."""
+BELIEVED = 5.0
+"""Seconds after which a queue is believed to be empty, where a connection was lost: a quorum queue
+without a leader is declared with 0 messages."""
+
+
+async def read_back(desk: Desk, plan: Plan, *, lost: bool = False) -> dict[str, int]:
+    """Ready messages of each step's queue now, by its key. Raises SourceError.
+
+    `lost`: a connection was lost, so that the broker may be starting.
+    """
     settings = asked.settings_of(desk)
     found: dict[str, int] = {}
     loop = asyncio.get_running_loop()
     deadline = loop.time() + READ_BACK
+    believed = loop.time() + (BELIEVED if lost else 0.0)
     for step in plan.steps:
         vhost, _, name = step.key.partition("\t")
         while step.key not in found:
             try:
                 async with asked.amqp(settings, vhost, desk.operator) as link:
                     depth = await link.depth(name)
-                    found[step.key] = depth.ready if depth is not None else 0
+                ready = depth.ready if depth is not None else 0
+                if ready or loop.time() >= believed:
+                    found[step.key] = ready
+                else:
+                    await asyncio.sleep(0.5)
             except SourceError:
                 if loop.time() > deadline:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from mailtui.access.evidence import EvidenceError
@@ -14,7 +15,7 @@ from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request
 from mailtui.operations.rabbitmq_back import Owner
 from mailtui.operations.rabbitmq_base import Facts, OnQueues, step_of
 from mailtui.operations.rabbitmq_keep import GRAIN, Keeper, Kept, Taking, ranges
-from mailtui.operations.rabbitmq_mover import window_of
+from mailtui.operations.rabbitmq_mover import PATIENCE, SETTLED, window_of
 from mailtui.operations.rabbitmq_outcome import last_facts, read_back
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NO_EVIDENCE = "the evidence store is not there, and nothing is destroyed that is not kept"
 UNDO = "rabbitmq.restore publishes them again, until the evidence expires"
 LOSES = ("restored messages come to the tail, as new ones, without the redelivered flag",)
-TRIES = 5
-"""Connections that may be lost in one queue."""
 
 
 class Purge(OnQueues):
@@ -135,22 +134,30 @@ class Purge(OnQueues):
             limit = asked.limit_of(answer[0], await api.version())
         owner = Owner(name, keeper.run.id, settings.username or "", limit)
         kept = keeper.kept
-        for tried in range(TRIES):
+        lost_at = empty_at = 0.0
+        while not keeper.run.stopping:
+            gone = kept.destroyed
             try:
                 async with asked.amqp(settings, vhost, desk.operator) as link:
                     depth = await link.depth(name)
                     left = min(count - kept.destroyed, depth.ready if depth is not None else 0)
-                    if left <= 0:
-                        return
-                    window = window_of(asked.size_of(answer[1]), 0, left)
+                    empty_at = 0.0 if left > 0 else empty_at or time.monotonic()
+                    if empty_at and lost_at and time.monotonic() - empty_at < SETTLED:
+                        await asyncio.sleep(0.5)
+                        continue
+                    window = window_of(asked.size_of(answer[1]), 0, max(1, left))
                     taking = Taking(link, await link.channel(), owner, left, window)
                     await keeper.take(taking, vhost)
                     return
             except SourceError as error:
-                if error.kind in ("refused", "config") or tried == TRIES - 1:
+                if kept.destroyed > gone or not lost_at:
+                    lost_at = time.monotonic()
+                    keeper.run.faults.append(str(error))
+                late = time.monotonic() - lost_at > PATIENCE
+                if late or error.kind in ("refused", "config"):
                     raise
-                keeper.run.faults.append(str(error))
-                await asyncio.sleep(1 + tried)
+                keeper.run.report(kept.destroyed, f"{error}; again in 1 s")
+                await asyncio.sleep(1)
 
     async def _drop(self, desk: Desk, plan: Plan, run: Run, found: dict[str, Kept]) -> None:
         settings = asked.settings_of(desk)
@@ -167,7 +174,7 @@ class Purge(OnQueues):
 
     async def verify(self, desk: Desk, plan: Plan, run: Run) -> Outcome:
         """See Operation."""
-        now = await read_back(desk, plan)
+        now = await read_back(desk, plan, lost=bool(run.faults))
         found: dict[str, Kept] = desk.notes.get(f"purged {run.id}", {})
         kept = _kept(plan.parameters.get("evidence", ""))
         if not found and run.begun:

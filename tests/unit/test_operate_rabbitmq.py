@@ -13,7 +13,13 @@ import pytest
 
 from mailtui.connections.errors import SourceError
 from mailtui.model.operation import Outcome, Plan
-from mailtui.operations import rabbitmq_back, rabbitmq_mover, registry
+from mailtui.operations import (
+    rabbitmq_back,
+    rabbitmq_mover,
+    rabbitmq_outcome,
+    rabbitmq_purge,
+    registry,
+)
 from mailtui.operations.base import NothingToDo, Refused
 from mailtui.operations.rabbitmq_peek import look
 from mailtui.operations.running import Progress, Run
@@ -32,6 +38,14 @@ class On:
 
     async def run(self, operation: str, short: str = "dead", **parameters: str) -> Outcome:
         return await self.bench.carry_out(await self.plan(operation, short, **parameters))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's queues have a leader at once."""
+    for module in (rabbitmq_mover, rabbitmq_purge):
+        monkeypatch.setattr(module, "SETTLED", 0.4)
+    monkeypatch.setattr(rabbitmq_outcome, "BELIEVED", 0.2)
 
 
 @pytest.fixture
