@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -21,12 +22,15 @@ def make_folder(folder: Path) -> None:
 def open_file(path: Path, flags: int) -> int:
     """A descriptor of a file, made if it is not there: for the group where the folder is shared,
     whatever the umask says, else for its owner alone. Raises OSError."""
+    flags |= os.O_CLOEXEC
+    with suppress(FileNotFoundError):
+        return os.open(path, flags)
     shared = is_shared(path.parent)
     mode = 0o660 if shared else 0o600
     try:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except FileExistsError:
-        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:  # another process was first
+        return os.open(path, flags)
     if shared:
         os.fchmod(descriptor, mode)
     return descriptor

@@ -136,11 +136,12 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _context_exists(self) -> Settings:
-        if self.context is not None and self.context not in self.contexts:
-            raise ValueError(
-                f"context: there is no context {self.context!r}; "
-                f"expected one of {', '.join(self.contexts)}"
-            )
+        for key, name in (("context", self.context), ("journal.context", self.journal.context)):
+            if name is not None and name not in self.contexts:
+                raise ValueError(
+                    f"{key}: there is no context {name!r}; "
+                    f"expected one of {', '.join(self.contexts)}"
+                )
         return self
 
     def choose(self, name: str | None = None) -> tuple[str, Context]:

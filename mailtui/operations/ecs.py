@@ -50,7 +50,7 @@ def document(record: Record, machine: str, journal: str) -> dict[str, Any]:
         "event": {
             "kind": "event",
             "category": CATEGORIES.get(source, ["configuration"]),
-            "type": TYPES.get(record.kind, ["info"]),
+            "type": _type(record),
             "action": operation,
             "outcome": _outcome(record),
             "id": record.hash,
@@ -113,10 +113,16 @@ def iso(at: float) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _type(record: Record) -> list[str]:
+    if record.facts.get("verdict") == "declined":
+        return ["denied"]
+    return TYPES.get(record.kind, ["info"])
+
+
 def _outcome(record: Record) -> str:
     if record.kind == "outcome":
         return OUTCOMES.get(str(record.facts.get("state")), "unknown")
-    if record.kind == "refused" or record.facts.get("verdict") == "declined":
+    if record.kind in ("refused", "cut") or record.facts.get("verdict") == "declined":
         return "failure"
     # an intent and a begun step say what will be tried, not how it went
     return "unknown" if record.kind in ("intent", "step") else "success"

@@ -74,8 +74,9 @@ class Shipper:
         from mailtui.config.sources.elasticsearch import Settings as Elasticsearch
 
         named = settings.journal.context
-        contexts = settings.contexts if named is None else {named: settings.choose(named)[1]}
-        for context in contexts.values():
+        for name, context in settings.contexts.items():
+            if named is not None and name != named:
+                continue
             search = context.source("elasticsearch", Elasticsearch)
             if settings.journal.index and search is not None:
                 from mailtui.connections.elastic import ElasticClient
