@@ -105,6 +105,35 @@ def test_nothing_else_is(command: str) -> None:
     assert "password is required" in done.stderr or "not allowed" in done.stderr, done.stderr
 
 
+PEEK = "rabbitmq-queues peek -s --vhost mail --formatter json"
+
+
+def test_a_message_of_the_broker_can_be_read() -> None:
+    done = as_mailtui("mon1", f"sudo -n -- {PEEK} mail.dead 999")
+    assert "does not have a message at that position" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{PEEK} mail.dead 1 2",
+        f"{PEEK} mail.dead -1",
+        f"{PEEK} -n rabbit@elsewhere mail.dead 1",
+        f"{PEEK} --formatter=json mail.dead 1",
+        "rabbitmq-queues",
+        "rabbitmq-queues peek mail.dead 1",
+        "rabbitmq-queues delete_member --vhost mail mail.dead rabbit@mon1",
+        "rabbitmq-queues shrink rabbit@mon1",
+        "rabbitmqctl -p mail purge_queue mail.dead",
+        "rabbitmqctl eval 1.",
+    ],
+)
+def test_nothing_else_of_the_broker_can(command: str) -> None:
+    done = as_mailtui("mon1", f"sudo -n -- {command}")
+    assert done.returncode != 0
+    assert "password is required" in done.stderr or "not allowed" in done.stderr, done.stderr
+
+
 def test_it_gives_nothing_beyond_its_own_lines() -> None:
     listed = as_mailtui("mx1", "sudo -n -l").stdout.partition("may run the following")[2]
     rules = [line for line in listed.splitlines() if line.strip().startswith("(")]
