@@ -13,7 +13,7 @@ from mailtui.model.operation import Danger, Outcome, Plan, Target, Undo
 from mailtui.operations import rabbitmq_broker as asked
 from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request, Scope
 from mailtui.operations.rabbitmq_base import Facts, OnQueues, step_of
-from mailtui.operations.rabbitmq_mover import SUSPECT, Job, Mover, Report, window_of
+from mailtui.operations.rabbitmq_mover import SUSPECT, Mover
 from mailtui.operations.rabbitmq_outcome import (
     counts_of,
     from_journal,
@@ -22,6 +22,7 @@ from mailtui.operations.rabbitmq_outcome import (
     read_back,
     state_of,
 )  # fmt: skip
+from mailtui.operations.rabbitmq_report import Job, Report, window_of
 from mailtui.operations.rabbitmq_session import Order
 from mailtui.operations.running import Run
 

@@ -7,23 +7,18 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailtui.connections.errors import SourceError
 from mailtui.operations.rabbitmq_back import CONFIRM_TIMEOUT, silent
-from mailtui.operations.rabbitmq_session import Order, Session, Tally
+from mailtui.operations.rabbitmq_report import Job, Report
+from mailtui.operations.rabbitmq_session import Session
 
 if TYPE_CHECKING:
-    from mailtui.config.sources.rabbitmq import Settings
     from mailtui.connections.amqp import Link
     from mailtui.model.operation import Step
     from mailtui.operations.running import Run
 
-WINDOW = 2000
-"""Messages taken and not acknowledged at most."""
-WINDOW_BYTES = 64 * 1024 * 1024
-"""The same in bytes, by the average size of the queue's messages."""
 PATIENCE = 60.0
 """Seconds without a connection after which a move ends."""
 SETTLED = 10.0
@@ -35,51 +30,6 @@ SUSPECT = 10
 """Arrivals from which on they can be a stream of messages that come back."""
 TRIAL = 20
 """Messages of the second canary, where dead letters arrive anyway."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be moved."""
-
-    settings: Settings
-    vhost: str
-    order: Order
-    count: int
-    """Messages at most."""
-    window: int
-    rate: float
-    """Messages a second; 0: no limit."""
-    watch: float
-    """Seconds that the canary is watched; 0: no canary."""
-    operator: str
-
-
-@dataclass
-class Report:
-    """What became of it."""
-
-    tally: Tally = field(default_factory=Tally)
-    there: int = 0
-    """Messages that were ready at the start, at most `count`."""
-    ready_before: int = 0
-    """All messages that were ready at the start."""
-    returned: int = 0
-    """Taken and given back."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    doubled_at_most: int = 0
-    stopped: str = ""
-    """Why it ended before everything was moved."""
-    notes: list[str] = field(default_factory=list)
-    before: dict[str, int] = field(default_factory=dict)
-    """Ready messages of the destinations, when each was first asked for."""
-
-
-def window_of(size: float | None, rate: float, count: int) -> int:
-    """How many messages are in hand at most; `size`: bytes of one on the average."""
-    most = WINDOW if not rate else max(1, min(WINDOW, int(rate)))
-    if size and size > 0:
-        most = min(most, max(1, int(WINDOW_BYTES / size)))
-    return max(1, min(most, count))
 
 
 class Mover:

@@ -10,7 +10,7 @@ from mailtui.connections.errors import SourceError
 from mailtui.model.operation import Left, Plan, State
 from mailtui.operations import rabbitmq_broker as asked
 from mailtui.operations.base import Desk
-from mailtui.operations.rabbitmq_mover import Report
+from mailtui.operations.rabbitmq_report import Report
 from mailtui.operations.running import Run
 
 

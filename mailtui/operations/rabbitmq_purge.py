@@ -15,8 +15,9 @@ from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request
 from mailtui.operations.rabbitmq_back import Owner
 from mailtui.operations.rabbitmq_base import Facts, OnQueues, step_of
 from mailtui.operations.rabbitmq_keep import GRAIN, Keeper, Kept, Taking, ranges
-from mailtui.operations.rabbitmq_mover import PATIENCE, SETTLED, window_of
+from mailtui.operations.rabbitmq_mover import PATIENCE, SETTLED
 from mailtui.operations.rabbitmq_outcome import last_facts, read_back
+from mailtui.operations.rabbitmq_report import window_of
 
 if TYPE_CHECKING:
     from mailtui.operations.running import Run

@@ -22,8 +22,8 @@ from mailtui.operations.base import Refused
 from mailtui.operations.rabbitmq_envelope import envelope, number
 from mailtui.operations.rabbitmq_erlang import BadTerm, parse
 from mailtui.operations.rabbitmq_letters import of_message, of_peek
-from mailtui.operations.rabbitmq_mover import WINDOW, window_of
 from mailtui.operations.rabbitmq_peek import host_of, line
+from mailtui.operations.rabbitmq_report import WINDOW, window_of
 
 CAPTURES = Path(__file__).parent / "captures" / "rabbitmq-3.10.8"
 

@@ -20,7 +20,7 @@ from mailtui.collectors.platform import Platform
 from mailtui.config.load import load
 from mailtui.connections.amqp import Channel
 from mailtui.model.broker import BrokerQueue
-from mailtui.operations import rabbitmq_mover, registry
+from mailtui.operations import rabbitmq_report, registry
 from mailtui.operations.base import Desk, Request
 from mailtui.operations.rabbitmq_session import Session
 from mailtui.operations.running import Run
@@ -82,7 +82,7 @@ def arm(point: str, passes: int) -> None:
 async def main(
     config: str, folder: str, operation: str, queue: str, point: str, count: str, window: str
 ) -> int:
-    rabbitmq_mover.WINDOW = int(window)
+    rabbitmq_report.WINDOW = int(window)
     _, context = load(Path(config)).choose()
     platform = Platform("test", context)
     evidence = Evidence(Path(folder) / "evidence", b"k" * 32, keep=3600.0, limit=1 << 30)
