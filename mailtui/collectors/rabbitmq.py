@@ -174,8 +174,20 @@ class BrokerConnectionsCollector:
         size = min(self._settings.page_size, limit)
         params = {"columns": records.CONNECTION_COLUMNS, "page_size": str(size)}
         items, total = await _pages(self._client, "/api/connections", params, limit)
-        unique = {one.key: one for one in map(records.connection, items)}
-        return BrokerConnections(tuple(unique.values()), total)
+        notes: list[str] = []
+        consumed = await self._consumers(notes)
+        unique = {one.key: one for one in (records.connection(item, consumed) for item in items)}
+        return BrokerConnections(tuple(unique.values()), total, tuple(notes))
+
+    async def _consumers(self, notes: list[str]) -> dict[str, tuple[str, ...]] | None:
+        try:
+            answer = await self._client.get_json(
+                "/api/consumers", {"columns": records.CONSUMER_COLUMNS}
+            )
+        except SourceError as error:
+            notes.append(f"what connections consume is unknown: {error}")
+            return None
+        return records.consumers(answer)
 
     async def close(self) -> None:
         """Close the HTTP session, which is the broker collector's too."""

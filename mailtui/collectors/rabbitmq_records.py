@@ -18,6 +18,8 @@ CONNECTION_COLUMNS = (
     "send_oct_details.rate"
 )
 
+CONSUMER_COLUMNS = "queue.name,channel_details.connection_name"
+
 
 def node(item: Mapping[str, Any]) -> BrokerNode:
     """One node of `/api/nodes`; a node that is down has little more than its name."""
@@ -39,8 +41,24 @@ def node(item: Mapping[str, Any]) -> BrokerNode:
     )
 
 
-def connection(item: Mapping[str, Any]) -> BrokerConnection:
-    """One connection of `/api/connections`."""
+def consumers(answer: Any) -> dict[str, tuple[str, ...]] | None:
+    """Connection → queues that it consumes, sorted, of `/api/consumers`; None: no such list."""
+    if not isinstance(answer, list):
+        return None
+    found: dict[str, set[str]] = {}
+    for item in answer:
+        channel, queue = item.get("channel_details"), item.get("queue")
+        # a channel that ended meanwhile is an empty list
+        if isinstance(channel, dict) and isinstance(queue, dict):
+            name = str(channel.get("connection_name", ""))
+            found.setdefault(name, set()).add(str(queue.get("name", "")))
+    return {name: tuple(sorted(names)) for name, names in found.items()}
+
+
+def connection(
+    item: Mapping[str, Any], consumed: Mapping[str, tuple[str, ...]] | None = None
+) -> BrokerConnection:
+    """One connection of `/api/connections`; `consumed`: see `consumers`."""
     client = item.get("client_properties") or {}
     since = whole(item.get("connected_at"))
     port = item.get("peer_port")
@@ -57,6 +75,7 @@ def connection(item: Mapping[str, Any]) -> BrokerConnection:
         receive_rate=rate(item, "recv_oct"),
         send_rate=rate(item, "send_oct"),
         client=f"{name} ({product})" if name and product else name or product,
+        consumes=None if consumed is None else consumed.get(str(item.get("name", "")), ()),
     )
 
 

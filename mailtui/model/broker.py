@@ -79,6 +79,8 @@ class BrokerConnection(msgspec.Struct, frozen=True, gc=False):
     send_rate: float | None = None
     """Bytes a second."""
     client: str = ""
+    consumes: tuple[str, ...] | None = None
+    """Queues that it takes messages from; None: not known."""
 
     @property
     def key(self) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 from mailtui.collectors import rabbitmq_records
+from mailtui.connections.errors import SourceError
 from mailtui.model import clock
 from mailtui.model.broker import BrokerConnection
 from mailtui.model.operation import Danger, Outcome, Plan, Step, Target
 from mailtui.operations import rabbitmq_broker as asked
-from mailtui.operations.base import Desk, NothingToDo, Operation, Parameter, Request
+from mailtui.operations.base import Desk, NothingToDo, Operation, Parameter, Refused, Request
+from mailtui.operations.rabbitmq_holding import Holding, holdings, limits, path_of
 
 if TYPE_CHECKING:
     from mailtui.connections.http import HttpClient
@@ -24,6 +27,10 @@ SILENT = (
     "it within 30 s"
 )
 OTHER = "another connection has this name now"
+LACKS = (
+    "RabbitMQ's user {user} lacks the tag `administrator`, without which it closes no connection "
+    "of others: rabbitmqctl set_user_tags {user} administrator"
+)
 
 
 class Close(Operation):
@@ -57,24 +64,26 @@ class Close(Operation):
     async def plan(self, desk: Desk, request: Request) -> Plan:
         """See Operation."""
         settings = asked.settings_of(desk)
-        excluded: list[str] = []
-        targets: list[Target] = []
-        samples: list[str] = []
+        for row in request.rows:
+            asked.check_tenant(desk, row.vhost, row.name)
+        wanted = [row for row in request.rows if not self.why_not_row(row)]
+        excluded = [f"{row.name}: {why}" for row in request.rows if (why := self.why_not_row(row))]
         async with asked.client(settings) as http:
-            for row in request.rows:
-                asked.check_tenant(desk, row.vhost, row.name)
-                answer = await _connection(http, row.name)
+            await _check_tag(http, wanted)
+            answers = await asyncio.gather(*(_connection(http, row.name) for row in wanted))
+            rows: list[BrokerConnection] = []
+            for row, answer in zip(wanted, answers, strict=True):
                 now = rabbitmq_records.connection(answer) if answer else None
-                if why := self.why_not_row(row) or _changed(row.connected_at, now):
+                if why := _changed(row.connected_at, now):
                     excluded.append(f"{row.name}: {why}")
-                    continue
-                targets.append(Target(row.vhost, row.name, _mark(row)))
-                samples.append(f"{row.user} from {row.peer} ({row.client}): {row.state}")
-        if not targets:
+                elif now is not None:
+                    rows.append(now)
+            found = await holdings(http, rows)
+            warnings = await limits(http, rows, found)
+        if not rows:
             raise NothingToDo("; ".join(excluded[:3]) or "no connection is selected")
-        does = "DELETE /api/connections/" + (
-            quote(targets[0].id, safe="") if len(targets) == 1 else "NAME"
-        )
+        targets = [Target(row.vhost, row.name, _mark(row)) for row in rows]
+        does = "DELETE " + (path_of(rows[0].name) if len(rows) == 1 else path_of("") + "NAME")
         step = Step("close", "the broker", does, len(targets), tuple(targets))
         noun = "connection" if len(targets) == 1 else "connections"
         return Plan(
@@ -87,11 +96,12 @@ class Close(Operation):
             selection=request.selection,
             steps=(step,),
             parameters=dict(request.parameters),
-            samples=tuple(samples[:5]),
+            samples=tuple(_words(row, found[row.name]) for row in rows[:5]),
             excluded=tuple(excluded),
+            warnings=tuple(warnings),
             loses=(
                 "what these clients published and have not seen confirmed",
-                "what they hold goes back to its queues, and counts as a delivery there",
+                f"{_held(found)} go back to their queues, which counts as a delivery there",
             ),
         )
 
@@ -99,16 +109,14 @@ class Close(Operation):
         """See Operation."""
         (step,) = plan.steps
         words = plan.parameters.get("reason") or "stuck"
-        headers = {
-            "X-Reason": quote(f"closed by {desk.operator} with mailtui: {words}", safe=" :,.")
-        }
+        headers = {"X-Reason": _plain(f"closed by {desk.operator} with mailtui: {words}")}
         desk.notes[f"closed {run.id}"] = clock.now()
         async with asked.client(asked.settings_of(desk)) as http:
             for count, target in enumerate(step.targets, 1):
                 if run.stopping:
                     run.leave(step.targets[count - 1 :], "stopped by the operator")
                     break
-                path = f"/api/connections/{quote(target.id, safe='')}"
+                path = path_of(target.id)
                 answer = await _connection(http, target.id)
                 now = rabbitmq_records.connection(answer) if answer else None
                 if why := _changed(_since(target), now):
@@ -116,7 +124,7 @@ class Close(Operation):
                     continue
                 await run.begin(step, f"DELETE {path}", connection=target.id)
                 run.tell(step, [target])
-                await http.delete(path, headers, accept=(404,))
+                await _delete(http, path, headers)
                 await run.end(step, connection=target.id)
                 run.report(count)
 
@@ -155,8 +163,38 @@ class Close(Operation):
         )
 
 
+async def _check_tag(http: HttpClient, rows: Sequence[BrokerConnection]) -> None:
+    """Raises Refused if some are of others and our user is no administrator: to all other users
+    the API answers 401, also where it is only asked (rabbit_mgmt_wm_connection)."""
+    me = await http.get_json("/api/whoami")
+    me = me if isinstance(me, dict) else {}
+    user, tags = str(me.get("name", "")), me.get("tags") or ()
+    # a list; before 3.9 one string with commas
+    tags = tags.split(",") if isinstance(tags, str) else tags
+    if "administrator" not in tags and any(row.user != user for row in rows):
+        raise Refused(LACKS.format(user=user))
+
+
+@contextmanager
+def _as_administrator() -> Iterator[None]:
+    """Says what a refusal means here: the API knows the user, and lets only administrators."""
+    try:
+        yield
+    except SourceError as error:
+        if error.kind != "auth" or "User not authorised" not in error.message:
+            raise
+        hint = "connections of others need the tag `administrator`: rabbitmqctl set_user_tags"
+        raise SourceError("auth", error.message, hint) from None
+
+
+async def _delete(http: HttpClient, path: str, headers: dict[str, str]) -> None:
+    with _as_administrator():
+        await http.delete(path, headers, accept=(404,))
+
+
 async def _connection(http: HttpClient, name: str) -> dict[str, Any] | None:
-    answer = await http.get_json(f"/api/connections/{quote(name, safe='')}", accept=(404,))
+    with _as_administrator():
+        answer = await http.get_json(path_of(name), accept=(404,))
     return answer if isinstance(answer, dict) and "name" in answer else None
 
 
@@ -186,6 +224,23 @@ async def _back(http: HttpClient, gone: list[Target], since: float | None) -> li
 def _host(name: str) -> str:
     """The client's address of `10.0.0.1:50412 -> 10.0.0.2:5672`."""
     return name.partition(" -> ")[0].rpartition(":")[0]
+
+
+def _words(row: BrokerConnection, held: Holding) -> str:
+    return f"{row.user} from {row.peer} ({row.client or '?'}): {row.state or '?'}, {held.words}"
+
+
+def _held(found: dict[str, Holding]) -> str:
+    """`47 messages that they hold`, `at least 47 …` where not all is known."""
+    counts = [holding.unacked for holding in found.values()]
+    count = sum(filter(None, counts))
+    least = "at least " if None in counts else ""
+    return f"{least}{count:,} messages that they hold"
+
+
+def _plain(text: str) -> str:
+    """As a header's value may be: printable ASCII."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 
 def _mark(row: BrokerConnection) -> str:

@@ -38,7 +38,8 @@ def find(state: State, context: Context, now: float) -> Iterator[Problem]:
     yield from _nodes(report, reading.read_at)
     metrics = state.value("prometheus", MetricsReport)
     for queue in _grown(report.queues, metrics):
-        yield from _queue(queue, settings, reading.read_at)
+        # nodes, and who consumes what, are told to who has the tag `monitoring`
+        yield from _queue(queue, settings, reading.read_at, monitors=bool(report.nodes))
 
 
 def _grown(queues: tuple[BrokerQueue, ...], metrics: MetricsReport | None) -> Iterator[BrokerQueue]:
@@ -95,7 +96,13 @@ def _node_problem(node: str, text: str, read_at: float) -> Problem:
     )
 
 
-def _queue(queue: BrokerQueue, settings: Settings, read_at: float) -> Iterator[Problem]:
+def _consumers(queue: BrokerQueue) -> str:
+    return f"broker_connections {exactly('consumes', queue.name)} {exactly('vhost', queue.vhost)}"
+
+
+def _queue(
+    queue: BrokerQueue, settings: Settings, read_at: float, *, monitors: bool
+) -> Iterator[Problem]:
     name = queue.name if queue.vhost == "/" else f"{queue.vhost}/{queue.name}"
     total = queue.total if queue.total is not None else queue.ready
     if queue.state not in _WELL:
@@ -126,9 +133,11 @@ def _queue(queue: BrokerQueue, settings: Settings, read_at: float) -> Iterator[P
             f"{name}: {fmt.count(queue.consumers)} consumers hold {fmt.count(queue.unacked)} "
             f"and acknowledge none; {fmt.count(queue.ready)} wait{growth(queue)}"
         )
-        yield _problem(
+        found = _problem(
             queue, "stuck", "warning", text, read_at=read_at, weight=20.0, since=queue.stuck_since
         )
+        # to who holds them, where the broker says who consumes what
+        yield msgspec.structs.replace(found, where=_consumers(queue)) if monitors else found
     elif queue.ready is not None and queue.ready >= settings.ready_warning:
         text = f"{name}: {fmt.count(queue.ready)} wait{growth(queue)}{_pace(queue)}"
         yield _problem(

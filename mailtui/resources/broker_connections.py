@@ -20,6 +20,10 @@ def _level(connection: BrokerConnection) -> Level:
     return "warning" if connection.state in ("blocked", "blocking", "flow") else ""
 
 
+def _consumes(connection: BrokerConnection) -> str:
+    return "?" if connection.consumes is None else ", ".join(connection.consumes)
+
+
 RESOURCE: Resource[BrokerConnection] = Resource(
     name="broker_connections",
     title="connections",
@@ -54,6 +58,9 @@ RESOURCE: Resource[BrokerConnection] = Resource(
             "right",
             8,
             priority=1,
+        ),
+        Column(
+            "consumes", "consumes", lambda c: c.consumes, _consumes, width=12, flex=1, priority=2
         ),
         Column("vhost", "vhost", lambda c: c.vhost, width=8, priority=3),
         Column("client", "client", lambda c: c.client, width=16, flex=2, priority=2),

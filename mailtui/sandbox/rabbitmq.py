@@ -116,9 +116,20 @@ class Server(HttpServer):
         if not {"monitoring", "administrator"} & set(self.account.tags):
             raise Refused(401, "not_authorised", "Not monitor user")
 
-    def _administrator(self) -> None:
+    def _administrator(self, reason: str = "Not administrator user") -> None:
         if "administrator" not in self.account.tags:
-            raise Refused(401, "not_authorised", "Not administrator user")
+            raise Refused(401, "not_authorised", reason)
+
+    def _of_connection(self, connection: dict[str, Any], rest: list[str]) -> Any:
+        if not rest:
+            return connection
+        if rest != ["channels"]:
+            raise Refused(404, *_NOT_FOUND)
+        return [
+            channel
+            for channel in self._links.channels()
+            if channel["connection_details"]["name"] == connection["name"]
+        ]
 
     def _answer(self, parts: list[str], request: web.Request) -> Any:
         """The resource that a path names; Refused (404) if there is none."""
@@ -146,8 +157,14 @@ class Server(HttpServer):
                 if not rest:
                     return rows
                 return [c for c in rows if c["queue"]["vhost"] == self._vhost(rest)]
-            case ["connections", *rest]:
-                return _named(links.connections(), rest)
+            case ["connections"]:
+                return links.connections()
+            case ["connections", name, *rest]:
+                connection = _named(links.connections(), [name])
+                # each by itself is for administrators and the connection's own user
+                if connection["user"] != self.account.username:
+                    self._administrator("User not authorised to access object")
+                return self._of_connection(connection, rest)
             case ["channels", *rest]:
                 return _named(links.channels(), rest)
             case ["vhosts", name, ("connections" | "channels") as kind]:

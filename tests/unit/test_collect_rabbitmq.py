@@ -174,6 +174,25 @@ async def test_connections(server: Answers) -> None:
     assert one.connected_at == pytest.approx(1795521722.651)
     assert one.client == "Pika Python Client Library 1.4.4"
     assert one.peer == "10.77.0.1:40044"
+    # this server lists no consumers
+    assert {one.consumes for one in found.connections} == {None}
+    assert any("consume is unknown" in note for note in found.notes)
+
+
+async def test_what_connections_consume(server: Answers) -> None:
+    settings = settings_of(server)
+    source = BrokerConnectionsCollector(settings, HttpClient("rabbitmq", server.url, settings))
+    names = [item["name"] for item in json.loads(server.by_path["/api/connections"][2])["items"]]
+    server.by_path["/api/consumers"] = answer(
+        [
+            {"queue": {"name": queue}, "channel_details": {"connection_name": names[0]}}
+            for queue in ("mail.b", "mail.a", "mail.b")
+        ]
+        + [{"queue": {"name": "mail.c"}, "channel_details": []}]
+    )
+    found = await source.read()
+    await source.close()
+    assert [one.consumes for one in found.connections] == [("mail.a", "mail.b"), (), ()]
 
 
 @pytest.mark.parametrize(
