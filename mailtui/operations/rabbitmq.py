@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections import Counter
 from typing import ClassVar
 
+from mailtui.connections.clean import clean
 from mailtui.model import clock
 from mailtui.model.broker import BrokerQueue
 from mailtui.model.operation import Danger, Outcome, Plan, Target, Undo
@@ -286,7 +287,7 @@ class Requeue(_Moving):
 
     def loses(self, to: str | None) -> tuple[str, ...]:
         """See _Moving."""
-        return ("it cannot be undone: the workers take the messages", *super().loses(to))
+        return ("the workers take the messages, and their mail goes out", *super().loses(to))
 
 
 class Move(_Moving):
@@ -345,11 +346,11 @@ class Move(_Moving):
 def _sentence(
     did: str, planned: int, counts: dict[str, int], moved_to: Counter[str], why: list[str]
 ) -> str:
-    places = [f"{count:,} to {name}" for name, count in moved_to.most_common(3) if count > 0]
+    places = [f"{count:,} to {clean(name)}" for name, count in moved_to.most_common(3) if count > 0]
     more = len([count for count in moved_to.values() if count > 0]) - len(places)
     where = f" ({', '.join(places)}{f' and {more:,} more queues' if more > 0 else ''})"
     words = f"{did} {counts['moved']:,} of {planned:,}{where if places else ''}"
-    rest = [f"{counts[name]:,} {name}" for name in ("returned", "kept") if counts[name]]
+    rest = [f"{counts[name]:,} {name}" for name in ("returned", "kept", "taken") if counts[name]]
     if rest:
         words += f", {' and '.join(rest)}"
     return f"{words}: {'; '.join(why[:3])}" if why else words

@@ -20,6 +20,12 @@ OWN = b"x-mailtui"
 _DROPPED = {b"CC": "CC", b"BCC": "BCC", b"x-delivery-count": "", OWN: ""}
 _TELLING = (b"x-death", b"x-first-death-queue", b"x-delivery-count", OWN)
 _NUMBER = table.long_integer(0)
+_LONGEST = 255
+"""Bytes of a queue's name at most (a short string of AMQP)."""
+_REPLIES = b"amq.rabbitmq.reply-to"
+"""No queue although it can be declared passively: it sends to a consumer, at most once."""
+_MOST = 2**31
+"""More attempts or deliveries than this were counted by nobody."""
 
 
 class Origin(NamedTuple):
@@ -65,17 +71,26 @@ def origin(headers: dict[bytes, Any]) -> Origin:
             queue = name
     if queue is None and isinstance(headers.get(b"x-first-death-queue"), bytes):
         queue = headers[b"x-first-death-queue"]
-    try:
-        known = None if queue is None else queue.decode()
-    except UnicodeDecodeError:
-        known, why = None, "its x-death header names a queue that is not UTF-8"
+    known = None
+    if queue is not None:
+        try:
+            known = queue.decode()
+        except UnicodeDecodeError:
+            why = "its x-death header names a queue that is not UTF-8"
+        if not 0 < len(queue) <= _LONGEST or queue.startswith(_REPLIES):
+            known, why = None, "its x-death header names something that can be no queue"
     return Origin(
         known,
         "" if known is not None else why,
-        deliveries if isinstance(deliveries, int) else 0,
-        attempt if isinstance(attempt, int) else 0,
+        _count(deliveries),
+        _count(attempt),
         run.decode("ascii", "replace") if isinstance(run, bytes) else "",
     )
+
+
+def _count(told: Any) -> int:
+    """A number that a header tells, 0 if it can be none."""
+    return told if isinstance(told, int) and 0 <= told < _MOST else 0
 
 
 class _Headers(NamedTuple):

@@ -28,6 +28,7 @@ LOOK = 1.0
 """Seconds between two looks for messages that come back."""
 SUSPECT = 10
 """Arrivals from which on they can be a stream of messages that come back."""
+TAKEN = "the others were taken by somebody else"
 TRIAL = 20
 """Messages of the second canary, where dead letters arrive anyway."""
 
@@ -71,6 +72,8 @@ class Mover:
                 async with asyncio.timeout(5):
                     await self._disconnect()
             await self._end_batches()
+        if report.stopped == TAKEN:
+            report.taken = max(0, report.there - report.tally.moved - report.returned)
         return report
 
     async def _again(self) -> None:
@@ -114,6 +117,7 @@ class Mover:
             alone = await self._growth()
             self._background = max(0, alone) / job.watch
             if alone <= 0:
+                report.tally.came_back = 1
                 self._stop(
                     f"{grew:,} arrived in {job.order.source} within {job.watch:g} s of the first "
                     "message's move, and none afterwards: it came back"
@@ -121,6 +125,7 @@ class Mover:
                 return
         more = await self._trial(min(TRIAL, report.there - report.tally.moved))
         if more is not None and more - alone >= TRIAL / 2:
+            report.tally.came_back = min(TRIAL, more - alone)
             self._stop(
                 f"{more:,} arrived in {job.order.source} within {job.watch:g} s after "
                 f"{TRIAL} were moved, and {alone:,} in the same time before: they come back"
@@ -162,7 +167,7 @@ class Mover:
                     if lost_at and time.monotonic() - empty_at < SETTLED:
                         await self._sleep(0.5)
                         continue
-                    self._stop("the others were taken by somebody else")
+                    self._stop(TAKEN)
                     return
                 session = await self._session(min(left, ready), window)
                 await self._drive(session, ready)
@@ -173,7 +178,7 @@ class Mover:
             except SourceError as error:
                 if session is not None:
                     self._lost(session, error)
-                    await self._end_batches()
+                    await self._end_batches(lost=session.may_be_double > 0)
                 if self.report.tally.moved > begun or not lost_at:
                     lost_at = time.monotonic()
                 await self._may_go_on(error, lost_at)
@@ -229,7 +234,7 @@ class Mover:
             if idle > LOOK and not session.unconfirmed and now - asked > LOOK:
                 asked = now
                 if not await self._ready() and session.delivered < session.target:
-                    session.stopping = session.stopping or "the others were taken by somebody else"
+                    session.stopping = session.stopping or TAKEN
             if now - looked >= LOOK and not session.stopping:
                 looked = now
                 await self._look(session, ready_first, now)
@@ -293,15 +298,19 @@ class Mover:
         self._open.append((self._batch, announced + size))
         session.budget += size
 
-    async def _end_batches(self, session: Session | None = None) -> None:
-        """Those whose messages are all moved or put aside; without a session, all of them."""
+    async def _end_batches(self, session: Session | None = None, *, lost: bool = False) -> None:
+        """Those whose messages are all moved or put aside; without a session, all of them.
+
+        `lost`: also if none is open, because what may be double has to be in the journal before the
+        next batch, whose window alone would bound it else.
+        """
         report = self.report
         done = 0 if session is None else session.acked + len(session.stuck)
         ended = [one for one in self._open if session is None or done >= one[1]]
-        if ended:
+        if ended or lost:
             self._open = [one for one in self._open if one not in ended]
             await self.run.end(
-                self.step, batch=ended[-1][0], moved=report.tally.moved,
+                self.step, batch=ended[-1][0] if ended else self._batch, moved=report.tally.moved,
                 returned=report.returned, may_be_double=report.doubled_at_most,
             )  # fmt: skip
 

@@ -15,9 +15,10 @@ from mailtui.operations.running import Run
 
 
 def counts_of(reports: Iterable[Report]) -> dict[str, int]:
-    """In = moved + returned + kept, over all queues."""
+    """In = moved + returned + kept, over all queues; what others took never came in."""
     held = list(reports)
-    there = sum(one.there for one in held)
+    taken = sum(one.taken for one in held)
+    there = sum(one.there for one in held) - taken
     moved = sum(one.tally.moved for one in held)
     returned = sum(one.returned for one in held)
     return {
@@ -25,6 +26,7 @@ def counts_of(reports: Iterable[Report]) -> dict[str, int]:
         "moved": moved,
         "returned": returned,
         "kept": there - moved - returned,
+        "taken": taken,
         "came_back": sum(one.tally.came_back for one in held),
         "doubled_at_most": sum(one.doubled_at_most for one in held),
     }
@@ -73,7 +75,9 @@ def left_of(plan: Plan, reports: dict[str, Report]) -> tuple[Left, ...]:
             continue
         for why, count in report.reasons.most_common():
             found.append(Left(step.place, f"{count:,} messages", why))
-        kept = report.there - report.tally.moved - report.returned
+        if report.taken:
+            found.append(Left(step.place, f"{report.taken:,} messages", "somebody else took them"))
+        kept = report.there - report.taken - report.tally.moved - report.returned
         if kept > 0:
             why = report.stopped or "the run ended before them"
             found.append(Left(step.place, f"{kept:,} messages", why))

@@ -91,7 +91,7 @@ class Purge(OnQueues):
             excluded=excluded,
             warnings=tuple(warnings),
             blockers=blockers,
-            loses=LOSES if kept else ("it cannot be undone: nothing is kept",),
+            loses=LOSES if kept else ("the messages: nothing of them is kept",),
             undo="rabbitmq.restore publishes them again, until the evidence expires"
             if kept
             else "",

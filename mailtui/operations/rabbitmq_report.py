@@ -45,6 +45,8 @@ class Report:
     """All messages that were ready at the start."""
     returned: int = 0
     """Taken and given back."""
+    taken: int = 0
+    """Of `there`: what somebody else took before we could."""
     reasons: Counter[str] = field(default_factory=Counter)
     doubled_at_most: int = 0
     stopped: str = ""

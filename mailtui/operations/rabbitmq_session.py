@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailtui.connections.amqp_table import BadTable
+from mailtui.connections.clean import clean
 from mailtui.connections.errors import SourceError
 from mailtui.operations.rabbitmq_back import Owner, give_back
 from mailtui.operations.rabbitmq_envelope import Origin, envelope, number
@@ -199,7 +200,7 @@ class Session:
             self.wake.set()
             return False
         if not known:
-            self._put_aside(message, f"there is no queue {queue}; it is never made")
+            self._put_aside(message, f"there is no queue {clean(queue)}; it is never made")
             return True
         number = self.published + 1
         self._giver.publish(queue, wrapped.numbered(number), message.body)
@@ -257,9 +258,13 @@ class Session:
             if one in self._returned:
                 self._returned.discard(one)
                 self.known.pop(queue, None)
-                self._put_aside(message, f"no queue took it at {queue}: the broker returned it")
+                self._put_aside(
+                    message, f"no queue took it at {clean(queue)}: the broker returned it"
+                )
             elif not accepted:
-                self._put_aside(message, f"the broker refused it at {queue} (the queue is full?)")
+                self._put_aside(
+                    message, f"the broker refused it at {clean(queue)} (the queue is full?)"
+                )
             else:
                 moved_to[queue] += 1
             self._confirmed.add(message.tag)

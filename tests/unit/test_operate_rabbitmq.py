@@ -12,59 +12,22 @@ import msgspec
 import pytest
 
 from mailtui.connections.errors import SourceError
-from mailtui.model.operation import Outcome, Plan
-from mailtui.operations import (
-    rabbitmq_back,
-    rabbitmq_mover,
-    rabbitmq_outcome,
-    rabbitmq_purge,
-    registry,
-)
+from mailtui.operations import rabbitmq_back, rabbitmq_mover, registry
 from mailtui.operations.base import NothingToDo, Refused
 from mailtui.operations.rabbitmq_peek import look
 from mailtui.operations.running import Progress, Run
-from tests.brokering import Queues, queues
-from tests.operating import Bench, sandbox_bench
-
-
-class On:
-    def __init__(self, bench: Bench, queues: Queues) -> None:
-        self.bench, self.queues = bench, queues
-        self.faults = bench.sandbox.faults.broker
-        self.node = bench.world.broker.nodes[0]
-
-    async def plan(self, operation: str, short: str = "dead", **parameters: str) -> Plan:
-        return await self.bench.plan(operation, [self.queues.row(short)], **parameters)
-
-    async def run(self, operation: str, short: str = "dead", **parameters: str) -> Outcome:
-        return await self.bench.carry_out(await self.plan(operation, short, **parameters))
+from tests.unit.moving import On, adds_up, opened, quicken
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox's queues have a leader at once."""
-    for module in (rabbitmq_mover, rabbitmq_purge):
-        monkeypatch.setattr(module, "SETTLED", 0.4)
-    monkeypatch.setattr(rabbitmq_outcome, "BELIEVED", 0.2)
+    quicken(monkeypatch)
 
 
 @pytest.fixture
 async def on(tmp_path: Path) -> AsyncIterator[On]:
-    async with (
-        sandbox_bench(tmp_path) as found,
-        queues(tmp_path / "sandbox" / "config.yaml") as made,
-    ):
-        await made.make("dead", "work")
-        yield On(found, made)
-
-
-async def adds_up(on: On, outcome: Outcome, count: int) -> None:
-    """In = moved + kept + returned; every number is there, doubles are no more than is said."""
-    counts = outcome.counts
-    assert counts["in"] == counts["moved"] + counts["kept"] + counts["returned"]
-    dead, work = await on.queues.numbers("dead"), await on.queues.numbers("work")
-    assert set(dead) | set(work) == set(range(count)), "lost"
-    assert len(dead) + len(work) - count <= counts["doubled_at_most"]
+    async with opened(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("after", [1, 7, 300, 1100])
