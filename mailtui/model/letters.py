@@ -14,6 +14,8 @@ class Letter(msgspec.Struct, frozen=True, gc=False):
     """From the head, from 1, when it was looked at."""
     fingerprint: str
     """Of everything that a look shows (see operations.rabbitmq_letters); hexadecimal."""
+    digest: str = ""
+    """Of properties and the whole body, however often it was delivered; empty: not all is known."""
     routing_key: str = ""
     exchange: str = ""
     """Exchange that it came through last; `` is the default exchange."""

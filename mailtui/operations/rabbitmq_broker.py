@@ -117,12 +117,13 @@ async def origins_of(desk: Desk, api: Broker, queue: BrokerQueue) -> list[str]:
 
 
 def limit_of(queue: BrokerQueue, version: tuple[int, int]) -> int | None:
-    """Deliveries after which the queue drops a message; None: never."""
+    """Deliveries after which the queue drops a message; None: never. A broker that does not tell
+    its version, (0, 0), may be a new one."""
     if queue.type != "quorum":
         return None
     if queue.delivery_limit is not None:
         return None if queue.delivery_limit < 0 else queue.delivery_limit
-    return DELIVERY_LIMIT if version >= (4, 0) else None
+    return DELIVERY_LIMIT if version >= (4, 0) or version == (0, 0) else None
 
 
 def size_of(answer: Mapping[str, Any]) -> float | None:

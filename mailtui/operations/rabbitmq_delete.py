@@ -9,16 +9,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from mailtui.access.evidence import EvidenceError
+from mailtui.connections.errors import SourceError
 from mailtui.model import clock
 from mailtui.model.letters import Letter
-from mailtui.model.operation import KEPT_LEFT, Danger, Outcome, Plan, Step, Target, Undo
+from mailtui.model.operation import (
+    KEPT_LEFT,
+    Danger,
+    Left,
+    Outcome,
+    Plan,
+    State,
+    Step,
+    Target,
+    Undo,
+)  # fmt: skip
 from mailtui.operations import rabbitmq_broker as asked
 from mailtui.operations.base import Desk, Operation, Refused, Request, capped
 from mailtui.operations.rabbitmq_back import Owner
 from mailtui.operations.rabbitmq_base import Facts, place_of, warnings_of
 from mailtui.operations.rabbitmq_keep import GRAIN, Taking, keep
-from mailtui.operations.rabbitmq_letters import of_message
-from mailtui.operations.rabbitmq_outcome import last_facts
+from mailtui.operations.rabbitmq_letters import SHOWN
+from mailtui.operations.rabbitmq_match import matched, position_of, target_of, told_apart
+from mailtui.operations.rabbitmq_outcome import last_facts, read_back
 from mailtui.operations.rabbitmq_purge import NO_EVIDENCE, UNDO
 
 if TYPE_CHECKING:
@@ -39,6 +51,8 @@ class Gone:
 
     targets: list[Target] = field(default_factory=list)
     """Those that were kept and acknowledged, in the order of the evidence."""
+    doubtful: list[Target] = field(default_factory=list)
+    """Kept and acknowledged, and the broker has not said that it took that."""
     returned: int = 0
     renewed: int = 0
 
@@ -58,8 +72,9 @@ class Delete(Operation):
     help = (
         "Takes messages from the head of the queue up to the chosen ones, compares each with what "
         "was seen, keeps the chosen ones in the encrypted evidence store, acknowledges them, and "
-        "gives the others back, which counts as a delivery. Messages that cannot be told apart are "
-        "left. Refused where giving back would drop a message (delivery limit)."
+        "gives the others back to where they were, which counts as a delivery. Messages that "
+        "cannot be told apart are left. Refused where giving back would drop a message (delivery "
+        "limit)."
     )
 
     def why_not(self, desk: Desk) -> str:
@@ -70,6 +85,11 @@ class Delete(Operation):
         """See Operation."""
         if row.position > REACH:
             return f"it is further than {REACH:,} from the head of its queue"
+        if not told_apart(row):
+            return (
+                f"no ID, no time, and only the first {SHOWN} bytes of its body: others like it "
+                "could be taken for it; look again with by=amqp"
+            )
         return ""
 
     async def plan(self, desk: Desk, request: Request) -> Plan:
@@ -136,9 +156,12 @@ class Delete(Operation):
         for step in plan.steps:
             if run.stopping:
                 run.leave(step.targets, "stopped by the operator")
-                continue
-            found[step.key] = Gone()
-            await self._delete(desk, run, step, found[step.key])
+            elif run.faults:
+                # the numbers of the evidence are those of what is gone: nothing after a fault
+                run.leave(step.targets, "not begun, because an earlier part failed")
+            else:
+                found[step.key] = Gone()
+                await self._delete(desk, run, step, found[step.key])
 
     async def _delete(self, desk: Desk, run: Run, step: Step, gone: Gone) -> None:
         settings = asked.settings_of(desk)
@@ -148,7 +171,7 @@ class Delete(Operation):
             if answer is None:
                 raise Refused(f"there is no queue {name} in {vhost} any more")
             limit = asked.limit_of(answer[0], await api.version())
-        reach = max(int(target.mark or 1) for target in step.targets) + SLACK
+        reach = max(position_of(target) for target in step.targets) + SLACK
         owner = Owner(name, run.id, settings.username or "", limit)
         async with asked.amqp(settings, vhost, desk.operator) as link:
             depth = await link.depth(name)
@@ -162,21 +185,23 @@ class Delete(Operation):
             messages: list[Message] = []
             while len(messages) < target and (more := await taking.some(target)):
                 messages += more
-            chosen, why = _matched(messages, step.targets, vhost, name)
-            for mark, words in why.items():
-                run.leave([one for one in step.targets if one.id == mark], words)
+            chosen, why = matched(messages, step.targets, vhost, name)
+            for target_left, words in why:
+                run.leave([target_left], words)
             try:
                 await self._keep(desk, run, (vhost, name), list(chosen))
                 run.tell(step, chosen.values())
+                gone.doubtful = list(chosen.values())
                 taking.ack(list(chosen))
-                gone.targets += chosen.values()
+                await taking.fence()
+                gone.targets, gone.doubtful = gone.doubtful, []
             except EvidenceError as error:
                 run.faults.append(str(error))
                 run.leave(chosen.values(), "not kept as evidence, so not deleted")
                 chosen = {}
             rest = [message for message in messages if message not in chosen]
-            gone.renewed = await taking.back(rest)
             gone.returned = len(rest)
+            gone.renewed = await taking.release(rest)
             await run.end(step, destroyed=len(chosen), returned=len(rest), evidence=run.id)
 
     async def _keep(
@@ -200,16 +225,26 @@ class Delete(Operation):
             notes.append(f"{returned:,} others were taken and given back")
         if renewed := sum(gone.renewed for gone in found.values()):
             notes.append(f"{renewed:,} of these are at the tail as new messages (delivery limit)")
+        doubtful = [one for gone in found.values() for one in gone.doubtful]
+        if doubtful:
+            notes.append(
+                f"{len(doubtful):,} are in the evidence, and may be gone or still in the queue: "
+                "the connection was lost when they were acknowledged; look again, undo leaves them"
+            )
+        notes += await _there_now(desk, plan, run)
+        told = [*targets, *doubtful]
+        known = Counter((one.place, one.id) for one in [*told, *_ends(run.left)])
+        for step in plan.steps:
+            rest = [one for one in step.targets if not _took(known, one)]
+            run.leave(rest, run.faults[-1] if run.faults else "the run ended before it")
         left, more = capped(run.left, KEPT_LEFT)
-        undo = Undo(
-            self.inverse, _queues(plan), {"run": run.id, "items": f"0-{len(targets) - 1}"},
-            "publishes them again, to the tail",
-        )  # fmt: skip
         whole = len(targets) == plan.count
         why = Counter(one.why for one in run.left).most_common(2)
+        failed: State = "unknown" if doubtful else "failed"
         return Outcome(
-            "done" if whole else "partly" if targets else "failed",
+            "done" if whole else "partly" if targets else failed,
             f"deleted {len(targets):,} of {plan.count:,}, kept as evidence"
+            + (f"; {len(doubtful):,} may be gone" if doubtful else "")
             + "".join(f"; {count:,}: {words}" for words, count in why),
             planned=plan.count,
             done=len(targets),
@@ -217,7 +252,7 @@ class Delete(Operation):
             left_more=more,
             counts={"deleted": len(targets), "returned": returned},
             notes=tuple(notes),
-            undo=undo if targets else None,
+            undo=_undo(plan, run.id, len(targets)) if targets else None,
         )
 
     async def _of_dead(self, plan: Plan, run: Run) -> Outcome:
@@ -228,23 +263,29 @@ class Delete(Operation):
             f"deleted at least {gone:,} of {plan.count:,} before the run ended; look again",
             planned=plan.count,
             done=gone,
-            notes=("what was kept and not yet acknowledged went back to its queue",),
+            notes=(
+                "what was kept and not yet acknowledged went back to its queue; up to "
+                f"{plan.count - gone:,} more are in the evidence and may be gone: undo leaves them",
+            ),
+            undo=_undo(plan, run.id, gone) if gone else None,
         )
 
 
 def _step(vhost: str, name: str, letters: Sequence[Letter]) -> Step:
     key = f"{vhost}\t{name}"
-    targets = tuple(Target(key, one.fingerprint, str(one.position)) for one in letters)
+    targets = tuple(target_of(one) for one in letters)
     reach = max(one.position for one in letters)
     does = (
         f"basic.consume {name} up to message {reach + SLACK:,}; basic.ack of those that are the "
-        "chosen ones, once they are kept; basic.nack (requeue) of the others"
+        "chosen ones, once they are kept; the others go back by closing the channel"
     )
     return Step(key, place_of(vhost, name), does, len(targets), targets)
 
 
-def _queues(plan: Plan) -> tuple[Target, ...]:
-    return tuple(Target(step.key, step.key.partition("\t")[2]) for step in plan.steps)
+def _undo(plan: Plan, run: str, count: int) -> Undo:
+    queues = tuple(Target(step.key, step.key.partition("\t")[2]) for step in plan.steps)
+    items = {"run": run, "items": f"0-{count - 1}"}
+    return Undo(Delete.inverse, queues, items, "publishes them again, to the tail")
 
 
 def _on_the_way(facts: Facts, letters: Sequence[Letter]) -> list[str]:
@@ -253,8 +294,7 @@ def _on_the_way(facts: Facts, letters: Sequence[Letter]) -> list[str]:
     if reach > len(letters):
         found.append(
             f"up to {reach + SLACK - len(letters):,} other messages of {facts.queue.name} are "
-            "taken and given back"
-            + ("" if facts.queue.type != "quorum" or facts.limit is not None else ", to the tail")
+            "taken and given back to where they were, marked as redelivered"
         )
     return found
 
@@ -270,29 +310,24 @@ def _edge(facts: Facts, letters: Sequence[Letter]) -> list[str]:
     ]
 
 
-def _matched(
-    messages: Sequence[Message], targets: Sequence[Target], vhost: str, name: str
-) -> tuple[dict[Message, Target], dict[str, str]]:
-    """(message → the target that it is, fingerprint → why none is it)."""
-    alike: dict[str, list[Message]] = defaultdict(list)
-    for position, message in enumerate(messages, 1):
-        letter = of_message(message, vhost, name, position, None)
-        alike[letter.fingerprint].append(message)
-    wanted: dict[str, list[Target]] = defaultdict(list)
-    for target in targets:
-        wanted[target.id].append(target)
-    chosen: dict[Message, Target] = {}
-    why: dict[str, str] = {}
-    for mark, those in wanted.items():
-        found = alike.get(mark, [])
-        same = len({(m.properties, m.body) for m in found}) == 1
-        if not found:
-            why[mark] = "it is not there any more"
-        elif len(found) > len(those) and not same:
-            why[mark] = f"{len(found):,} messages look the same and are not: none is touched"
-        else:
-            chosen.update(zip(found, those, strict=False))
-    return chosen, why
+def _ends(left: Sequence[Left]) -> list[Target]:
+    return [Target(one.place, one.id) for one in left]
+
+
+def _took(known: Counter[tuple[str, str]], target: Target) -> bool:
+    """Takes one that is accounted for off the count of those."""
+    key = (target.place, target.id)
+    known[key] -= 1
+    return known[key] >= 0
+
+
+async def _there_now(desk: Desk, plan: Plan, run: Run) -> list[str]:
+    """What each queue has now, in words."""
+    try:
+        now = await read_back(desk, plan, lost=bool(run.faults))
+    except SourceError as error:
+        return [f"what the queue has now is not known: {error}"]
+    return [f"{step.place} has {now[step.key]:,} ready messages now" for step in plan.steps]
 
 
 OPERATIONS: tuple[Operation, ...] = (Delete(),)

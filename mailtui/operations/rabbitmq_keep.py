@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mailtui.access.evidence import EvidenceError
 from mailtui.connections import amqp_table as table
 from mailtui.connections.errors import SourceError
-from mailtui.operations.rabbitmq_back import Owner, give_back
+from mailtui.operations.rabbitmq_back import Owner, give_back, release
 
 if TYPE_CHECKING:
     from mailtui.access.evidence import Box
@@ -134,6 +134,14 @@ class Taking:
     async def fence(self) -> None:
         """Until the broker has taken what was acknowledged. Raises SourceError."""
         await self._channel.depth(self.owner.queue)
+
+    async def release(self, messages: Sequence[Message]) -> int:
+        """Give these and what was not handed out back to where they were, and end; how many were
+        put at the tail as new ones. Raises SourceError."""
+        await self.stop()
+        rest = [*messages, *self._inbox]
+        self._inbox.clear()
+        return await release(self._channel, self._link, self.owner, rest)
 
     async def back(self, messages: Sequence[Message]) -> int:
         """Give these and what was not handed out back; how many were put at the tail as new ones.

@@ -18,6 +18,7 @@ from mailtui.connections.clean import clean
 from mailtui.connections.errors import SourceError
 from mailtui.model.letters import Letter
 from mailtui.operations.rabbitmq_erlang import BadTerm, parse
+from mailtui.operations.rabbitmq_keep import identity
 
 if TYPE_CHECKING:
     from mailtui.connections.amqp import Message
@@ -81,6 +82,7 @@ def of_message(
         (vhost, queue, position, limit), (message.exchange, message.routing_key),
         properties, headers, text(message.body[:SHOWN]), size=len(message.body),
         start=message.body[:START], redelivered=message.redelivered,
+        digest=identity(message).hex()[:32],
     )  # fmt: skip
 
 
@@ -120,6 +122,7 @@ def _letter(
     size: int | None,
     start: bytes,
     redelivered: bool | None = None,
+    digest: str = "",
 ) -> Letter:
     vhost, queue, position, limit = place
     deaths = headers.get("x-death")
@@ -136,6 +139,7 @@ def _letter(
         queue,
         position,
         mark,
+        digest,
         routing_key=clean(way[1]),
         exchange=clean(way[0]),
         origin=_text(death.get("queue")) or _text(headers.get("x-first-death-queue")),

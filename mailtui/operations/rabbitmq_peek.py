@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from mailtui.connections.errors import ToolMissing
 from mailtui.connections.runner import Command, Completed, command
 from mailtui.model import clock
 from mailtui.model.broker import BrokerQueue
@@ -18,31 +17,40 @@ from mailtui.model.letters import Letter
 from mailtui.model.operation import Danger, Outcome, Plan
 from mailtui.operations import rabbitmq_broker as asked
 from mailtui.operations.base import Desk, Operation, Parameter, Refused, Request, Scope
-from mailtui.operations.rabbitmq_back import Owner, give_back
-from mailtui.operations.rabbitmq_base import OnQueues, step_of
-from mailtui.operations.rabbitmq_letters import of_message, of_peek
+from mailtui.operations.rabbitmq_base import Facts, OnQueues, step_of
+from mailtui.operations.rabbitmq_get import EDGE, by_taking
+from mailtui.operations.rabbitmq_letters import SHOWN, of_peek
 
 if TYPE_CHECKING:
     from mailtui.config.settings import Context
     from mailtui.operations.running import Run
 
-COUNT = 5
+COUNT = 10
 """Messages of one look: each starts an Erlang VM on the broker's host, about a second."""
 MOST = 100
 TIMEOUT = 20.0
-EDGE = 2
-"""Returns left from which on nothing is taken to be looked at."""
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@-]{0,200}")
 _VHOST = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./-]{0,99}")
 """Names that deploy/sudoers lets through."""
 _UNAVAILABLE, _SOFTWARE = 69, 70
 """Exit codes (sysexits.h) of rabbitmq-queues."""
+_BY_AMQP = (
+    "by=amqp takes the messages and gives them back, which marks them as redelivered and counts as "
+    "a delivery"
+)
 
 
-async def look(desk: Desk, queue: BrokerQueue, count: int = COUNT) -> list[Letter]:
-    """The first `count` messages of a queue, without taking them where that is possible.
+async def look(
+    desk: Desk,
+    queue: BrokerQueue,
+    count: int = COUNT,
+    by: str = "peek",
+    run: Run | None = None,
+) -> list[Letter]:
+    """The first `count` messages of a queue; also into `run.found`, one by one.
 
-    Raises Refused with why they cannot be looked at without harm, SourceError.
+    `by`: `peek` takes nothing, `amqp` takes them and gives them back. Raises Refused with why they
+    cannot be looked at that way, SourceError.
     """
     asked.check_tenant(desk, queue.vhost, queue.name)
     async with asked.broker(asked.settings_of(desk)) as api:
@@ -51,25 +59,37 @@ async def look(desk: Desk, queue: BrokerQueue, count: int = COUNT) -> list[Lette
     if found is None:
         raise Refused(f"there is no queue {queue.name} in the virtual host {queue.vhost} any more")
     queue = found[0]
-    if why := why_not(queue):
-        raise Refused(why)
-    host = host_of(desk.platform.context, queue.node)
-    if host is not None and _SAFE.fullmatch(queue.name) and _VHOST.fullmatch(queue.vhost):
-        try:
-            return await _by_command(desk, host, queue, count, limit)
-        except ToolMissing:
-            host = None
-    return await _by_taking(desk, queue, count, limit, host is None)
+    host = host_for(desk, queue, by)
+    if host:
+        return await _by_command(desk, host, queue, count, limit=limit, run=run)
+    letters = await by_taking(desk, queue, count, limit, run)
+    if run is not None:
+        run.found.extend(letters)
+    return letters
 
 
-def why_not(queue: BrokerQueue) -> str:
-    """Why a queue cannot be looked into without harm, or an empty string."""
-    if queue.type == "quorum":
+def host_for(desk: Desk, queue: BrokerQueue, by: str) -> str:
+    """The host that shows a queue's messages; empty: by AMQP, as it was asked for. Raises
+    Refused."""
+    if by not in ("", "peek", "amqp"):
+        raise Refused(f"by: expected peek or amqp, not {by!r}")
+    if queue.type == "stream":
+        raise Refused(f"{queue.name} is a stream: its messages stay where they are")
+    if by == "amqp":
         return ""
-    return (
-        f"{queue.name} is a {queue.type} queue: the broker shows its messages only by taking them, "
-        "which marks them as redelivered and changes their order; move some to a quorum queue"
-    )
+    host = host_of(desk.platform.context, queue.node)
+    if queue.type != "quorum":
+        why = f"{queue.name} is a {queue.type} queue, and the broker peeks into quorum queues alone"
+    elif host is None:
+        why = (
+            f"{queue.name} has its leader on {queue.node or '?'}, which is none of the "
+            "configured hosts (hosts: in the configuration)"
+        )
+    elif not (_SAFE.fullmatch(queue.name) and _VHOST.fullmatch(queue.vhost)):
+        why = f"deploy/sudoers does not let a name like {queue.name} in {queue.vhost} through"
+    else:
+        return host
+    raise Refused(f"{why}; {_BY_AMQP}")
 
 
 def host_of(context: Context, node: str) -> str | None:
@@ -90,19 +110,25 @@ def line(queue: BrokerQueue, position: int, form: str = "json") -> Command:
 
 
 async def _by_command(
-    desk: Desk, host: str, queue: BrokerQueue, count: int, limit: int | None
+    desk: Desk, host: str, queue: BrokerQueue, count: int, *, limit: int | None, run: Run | None
 ) -> list[Letter]:
+    """One command a message: between two of them it can be stopped, and each is shown at once."""
     runner = desk.platform.connections.runner(host)
     letters: list[Letter] = []
     for position in range(1, count + 1):
-        done = await runner.run(line(queue, position), timeout=TIMEOUT)
+        if run is not None and run.stopping:
+            break
+        cmd = line(queue, position)
+        done = await runner.run(cmd, timeout=TIMEOUT)
         if done.status == _SOFTWARE:
             # 3.10's JSON breaks off at bytes that are no UTF-8
             done = await runner.run(line(queue, position, "erlang"), timeout=TIMEOUT)
         if _at_end(done):
             break
-        output = done.check()
-        letters.append(of_peek(output, queue.vhost, queue.name, position, limit))
+        letters.append(of_peek(done.check(), queue.vhost, queue.name, position, limit))
+        if run is not None:
+            run.found.append(letters[-1])
+            run.report(position, f"{host}: {' '.join(cmd.argv)}")
     return letters
 
 
@@ -113,39 +139,6 @@ def _at_end(done: Completed) -> bool:
     if "does not have a message at that position" in done.stdout + done.stderr:
         return True
     raise Refused(f"{done.host}: {(done.stderr or done.stdout).strip()[:200]}")
-
-
-async def _by_taking(
-    desk: Desk, queue: BrokerQueue, count: int, limit: int | None, unknown: bool
-) -> list[Letter]:
-    """Take them and give them back, which counts as a delivery, while that leaves room."""
-    settings = asked.settings_of(desk)
-    owner = Owner(queue.name, "", settings.username or "", limit)
-    async with asked.amqp(settings, queue.vhost, desk.operator) as link:
-        taker = await link.channel()
-        taken, letters = [], []
-        for position in range(1, count + 1):
-            message = await taker.get(queue.name)
-            if message is None:
-                break
-            letter = of_message(message, queue.vhost, queue.name, position, limit)
-            taken.append(message)
-            if letter.remaining is not None and letter.remaining <= EDGE:
-                break
-            letters.append(letter)
-        await give_back(taker, link, owner, taken)
-    if len(taken) > len(letters):
-        last = letter.remaining
-        raise Refused(
-            f"{queue.name}: message {len(taken)} can be given back {last:,} times more before "
-            "the queue drops it, and each look counts as one: it is not looked at that way; "
-            + (
-                "mailtui needs SSH to the broker's host for rabbitmq-queues peek"
-                if unknown
-                else "its name is none that deploy/sudoers lets through"
-            )
-        )
-    return letters
 
 
 class Peek(OnQueues):
@@ -159,50 +152,45 @@ class Peek(OnQueues):
     danger: ClassVar[Danger] = "safe"
     permission = "broker.peek"
     gives: ClassVar[str] = "letters"
-    parameters = (Parameter("count", "how many, from the head", default=str(COUNT), example="10"),)
+    parameters = (
+        Parameter("count", "how many, from the head", default=str(COUNT), example="10"),
+        Parameter("by", "peek takes nothing; amqp takes them and gives them back", default="peek",
+                  choices=("peek", "amqp")),
+    )  # fmt: skip
     help = (
         "Shows a quorum queue's first messages by `rabbitmq-queues peek` on the leader's host, "
-        "which takes nothing. Without SSH to that host they are taken and given back, which counts "
-        "as a delivery, and only while the delivery limit leaves room. Classic queues are refused: "
-        "there is no look into them that changes nothing."
+        "which takes nothing and shows the first 64 bytes of a body; it takes about a second for "
+        "each. Refused for classic queues and where that host is not in the configuration. "
+        "`by=amqp` works there too: it takes the messages and gives them back in their order, "
+        "which marks them as redelivered, and which a quorum queue counts as a delivery; refused "
+        f"where a message has {EDGE} returns or fewer left before its queue drops it."
     )
-
-    def why_not_row(self, row: BrokerQueue) -> str:
-        """See Operation."""
-        return super().why_not_row(row) or why_not(row)
 
     async def plan(self, desk: Desk, request: Request) -> Plan:
         """See Operation."""
+        by = request.parameters.get("by", "").strip()
         async with asked.broker(asked.settings_of(desk)) as api:
             (facts,), _ = await self.facts(desk, request, api)
-        count = min(facts.ready, int(asked.number(request.parameters, "count", COUNT)))
-        if not 1 <= count <= MOST:
-            raise Refused(f"count: expected 1 to {MOST}")
-        host = host_of(desk.platform.context, facts.queue.node)
-        does = " ".join(line(facts.queue, 1).argv[:-1]) + f" 1…{count}"
-        warnings: tuple[str, ...] = ()
-        if host is None:
-            does = f"basic.get and basic.nack (requeue) of {count} messages"
-            warnings = (
-                f"{facts.queue.node} is none of the configured hosts: the messages are taken and "
-                "given back, which counts as a delivery and marks them as redelivered"
-                + (
-                    ""
-                    if facts.limit is not None
-                    else "; without a delivery limit they go to the tail"
-                ),
-            )
+        count = asked.count_of({"count": request.parameters.get("count", "") or str(COUNT)}, MOST)
+        count = min(count, facts.ready)
+        host = host_for(desk, facts.queue, by)
+        does = f"basic.get of {count:,} messages, given back by closing the channel"
+        if host:
+            place = f"on {host}: " + " ".join(line(facts.queue, 1).argv[:-1])
+            does = f"{place} 1…{count}" if count > 1 else f"{place} 1"
         return Plan(
             operation=self.id,
             context=desk.platform.name,
             operator=desk.operator,
-            title=f"Look at {count:,} messages of {facts.queue.name}",
-            danger=self.danger,
+            title=f"Look at {count:,} {'message' if count == 1 else 'messages'} "
+            f"of {facts.queue.name}",
+            danger=self.danger if host else "irreversible",
             made_at=clock.now(),
             selection=request.selection,
             steps=(step_of(facts, does, count),),
             parameters=dict(request.parameters),
-            warnings=warnings,
+            warnings=() if host else (*facts.warnings, *_edge(facts)),
+            loses=() if host else ("the messages are marked as redelivered",),
         )
 
     async def apply(self, desk: Desk, plan: Plan, run: Run) -> None:
@@ -210,30 +198,44 @@ class Peek(OnQueues):
         (step,) = plan.steps
         vhost, _, name = step.key.partition("\t")
         await run.begin(step)
-        letters = await look(desk, BrokerQueue(vhost, name), step.count)
-        desk.notes[f"letters {run.id}"] = letters
-        run.found.extend(letters)
-        await run.end(step, seen=len(letters))
+        by = plan.parameters.get("by", "").strip()
+        await look(desk, BrokerQueue(vhost, name), step.count, by, run)
+        await run.end(step, seen=len(run.found))
 
     async def verify(self, desk: Desk, plan: Plan, run: Run) -> Outcome:
-        """See Operation: nothing was changed."""
-        letters: list[Letter] | None = desk.notes.get(f"letters {run.id}")
-        if letters is None:
-            why = f": {run.faults[-1]}" if run.faults else ""
-            return Outcome("failed", f"nothing was seen{why}", plan.count)
+        """See Operation: nothing was changed, so it is what was seen."""
+        seen, place = len(run.found), plan.steps[0].place
+        if not seen and run.faults:
+            return Outcome("failed", f"nothing was seen: {run.faults[-1]}", plan.count)
+        if not seen and run.begun and plan.steps[0].key not in run.ended:
+            return Outcome("unknown", "the run ended before anything was shown", plan.count)
+        notes = []
+        if any(letter.size is None for letter in run.found):
+            notes.append(f"of a body, peek shows the first {SHOWN} bytes")
+        cut_off = run.faults or run.stopping
+        if seen < plan.count and not cut_off:
+            notes.append(
+                "the others were no longer there, or too big to be held at the same time"
+                if plan.danger != "safe"
+                else "there are no more"
+            )
+        words = f"{seen:,} of {plan.count:,} messages of {place}"
+        if cut_off:
+            words += f"; {run.faults[-1]}" if run.faults else "; stopped by the operator"
         return Outcome(
-            "done",
-            f"{len(letters):,} messages of {plan.steps[0].place}",
-            plan.count,
-            len(letters),
-            notes=tuple(_words(letter) for letter in letters),
-        )
+            "partly" if cut_off and seen < plan.count else "done", words, plan.count, seen,
+            notes=tuple(notes),
+        )  # fmt: skip
 
 
-def _words(letter: Letter) -> str:
-    died = f", died in {letter.origin} ({letter.reason})" if letter.origin else ""
-    size = "" if letter.size is None else f", {letter.size:,} bytes"
-    return f"{letter.position}. {letter.fingerprint}{died}{size}: {letter.body[:200]}"
+def _edge(facts: Facts) -> list[str]:
+    """What is not known before the first message is taken."""
+    if facts.limit is None:
+        return []
+    return [
+        f"how many of these {facts.limit:,} are left is known only when a message is taken: the "
+        f"look ends at the first that has {EDGE} or fewer"
+    ]
 
 
 OPERATIONS: tuple[Operation, ...] = (Peek(),)
