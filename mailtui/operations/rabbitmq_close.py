@@ -164,8 +164,8 @@ class Close(Operation):
 
 
 async def _check_tag(http: HttpClient, rows: Sequence[BrokerConnection]) -> None:
-    """Raises Refused if some are of others and our user is no administrator: to all other users
-    the API answers 401, also where it is only asked (rabbit_mgmt_wm_connection)."""
+    """Raises Refused if some are of others and our user is no administrator: with `monitoring` it
+    may look at them, and closing one is answered with 401 (RabbitMQ 3.10.8)."""
     me = await http.get_json("/api/whoami")
     me = me if isinstance(me, dict) else {}
     user, tags = str(me.get("name", "")), me.get("tags") or ()

@@ -112,13 +112,16 @@ class Server(HttpServer):
             answer = columns(answer, request.query.get("columns"))
         return json_response(answer)
 
-    def _monitor(self) -> None:
-        if not {"monitoring", "administrator"} & set(self.account.tags):
-            raise Refused(401, "not_authorised", "Not monitor user")
-
-    def _administrator(self, reason: str = "Not administrator user") -> None:
-        if "administrator" not in self.account.tags:
+    def _monitor(self, reason: str = "Not monitor user") -> None:
+        if not self._monitors():
             raise Refused(401, "not_authorised", reason)
+
+    def _monitors(self) -> bool:
+        return bool({"monitoring", "administrator"} & set(self.account.tags))
+
+    def _administrator(self) -> None:
+        if "administrator" not in self.account.tags:
+            raise Refused(401, "not_authorised", "Not administrator user")
 
     def _of_connection(self, connection: dict[str, Any], rest: list[str]) -> Any:
         if not rest:
@@ -154,6 +157,9 @@ class Server(HttpServer):
                 return self._per_vhost(make.policies(), rest)
             case ["consumers", *rest]:
                 rows = links.consumers()
+                if not self._monitors():
+                    own = self.account.username
+                    rows = [c for c in rows if c["channel_details"]["user"] == own]
                 if not rest:
                     return rows
                 return [c for c in rows if c["queue"]["vhost"] == self._vhost(rest)]
@@ -161,9 +167,8 @@ class Server(HttpServer):
                 return links.connections()
             case ["connections", name, *rest]:
                 connection = _named(links.connections(), [name])
-                # each by itself is for administrators and the connection's own user
                 if connection["user"] != self.account.username:
-                    self._administrator("User not authorised to access object")
+                    self._monitor("User not authorised to access object")
                 return self._of_connection(connection, rest)
             case ["channels", *rest]:
                 return _named(links.channels(), rest)

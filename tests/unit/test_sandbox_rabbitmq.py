@@ -174,8 +174,11 @@ async def test_consumers_channels_and_connections_agree(platform: Platform) -> N
     assert unacked == overview["queue_totals"]["messages_unacknowledged"]
     name = connections["items"][0]["name"]
     path = "/api/connections/" + yarl.URL.build(path=name).raw_path
-    assert (await platform.client.get(path))[0] == 401, "it is another user's"
-    platform.server.account.tags = ["administrator"]
+    platform.server.account.tags = ["management"]
+    for part in (path, f"{path}/channels"):
+        assert (await platform.client.get(part))[0] == 401, "it is another user's"
+    assert await platform.client.ok("/api/consumers") == []
+    platform.server.account.tags = ["monitoring"]
     of_it = await platform.client.ok(f"{path}/channels")
     assert [c for c in channels if c["connection_details"]["name"] == name] == of_it
     one = await platform.client.ok("/api/connections/" + yarl.URL.build(path=name).raw_path)
