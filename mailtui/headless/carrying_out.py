@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mailtui.headless import consent, exits, plan_text
+from mailtui.headless import consent, exits, found, plan_text
 from mailtui.headless.errors import Refused, say
 
 if TYPE_CHECKING:
@@ -168,6 +168,9 @@ async def run_now(answer: Answer, plan: Plan, given: Consent, undoes: str) -> in
     if isinstance(outcome, int):
         return answer.done(128 + outcome, await _abandoned(answer, run))
     answer.outcome = outcome
+    answer.known |= found.objects(plan.operation, run.found)
+    if not answer.json:
+        found.show(plan.operation, run.found)
     answer.line()
     for line in plan_text.outcome_lines(outcome, run.id):
         answer.line(line)
