@@ -158,9 +158,9 @@ def _intent(drafts: dict[str, _Draft], record: Record) -> None:
         record, id=run, state="running", undoes=undoes,
         approved_by=str(record.facts.get("approved_by", "")), **_plan_facts(record),
     )  # fmt: skip
-    request = record.facts.get("request")
-    if request and (draft := drafts.get(f"#{request}")) is not None:
-        draft.values.update(state="done", sentence=f"run as {run}")
+    for asked in (record.facts.get("request"), record.facts.get("planned")):
+        if asked and (draft := drafts.get(f"#{asked}")) is not None:
+            draft.values.update(state="done", sentence=f"run as {run}")
 
 
 def _step(drafts: dict[str, _Draft], record: Record) -> None:
@@ -178,12 +178,22 @@ def _step(drafts: dict[str, _Draft], record: Record) -> None:
 def _step_end(drafts: dict[str, _Draft], record: Record) -> None:
     draft = drafts.get(str(record.facts.get("run")))
     traces = draft.steps.get(str(record.facts.get("step"))) if draft is not None else None
-    if traces:
-        known = {"run", "operation", "step", "place"}
-        facts = {k: v for k, v in record.facts.items() if k not in known}
-        traces[-1] = msgspec.structs.replace(
-            traces[-1], ended_at=record.at, facts={**traces[-1].facts, **facts}
-        )
+    if not traces:
+        return
+    known = {"run", "operation", "step", "place"}
+    facts = {k: v for k, v in record.facts.items() if k not in known}
+    # the next batch may have begun; the end of one is the end of those before it
+    batch = facts.get("batch")
+    last = len(traces) - 1
+    if isinstance(batch, int):
+        numbers = [one.facts.get("batch") for one in traces]
+        last = numbers.index(batch) if batch in numbers else last
+        for at, one in enumerate(traces[:last]):
+            if one.ended_at is None:
+                traces[at] = msgspec.structs.replace(one, ended_at=record.at)
+    traces[last] = msgspec.structs.replace(
+        traces[last], ended_at=record.at, facts={**traces[last].facts, **facts}
+    )
 
 
 def _outcome(drafts: dict[str, _Draft], record: Record) -> None:

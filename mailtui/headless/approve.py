@@ -76,7 +76,7 @@ async def _decide(args: argparse.Namespace) -> int:
 
     from mailtui.connections.clean import clean
     from mailtui.headless import consent, gated, plan_text
-    from mailtui.headless.do import request_entry
+    from mailtui.headless.do_frozen import request_entry
     from mailtui.headless.errors import Refused
 
     async with gated.opened(args, f"approve {args.request}") as acting:

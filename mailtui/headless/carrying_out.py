@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -38,12 +39,15 @@ class Answer:
     operation: str
     json: bool
     dry_run: bool
+    verb: str = "do"
     known: dict[str, Any] = field(default_factory=dict)
     """What was read to make the plan; of `do` with rows only."""
     plan: Plan | None = None
     demands: Demands | None = None
     outcome: Outcome | None = None
     run: str = ""
+    planned: int | None = None
+    """The dry run's number in the journal."""
     request: int | None = None
     why: str = ""
 
@@ -60,7 +64,7 @@ class Answer:
             self.why = why
             if not self.json:
                 sys.stdout.flush()
-            say("do" if self.operation else "undo", why)
+            say(self.verb, why)
         if self.json:
             json.dump(self.as_object(code), sys.stdout, ensure_ascii=False, indent=1)
             print()
@@ -79,6 +83,7 @@ class Answer:
             **self.known,
             "plan": plan_text.plan_object(plan) if plan is not None else None,
             "needs": plan_text.demands_object(demands) if demands is not None else None,
+            "planned": self.planned,
             "request": self.request,
             "outcome": plan_text.outcome_object(outcome, self.run) if outcome is not None else None,
         }
@@ -100,9 +105,13 @@ async def carry_out(
     plan: Plan,
     *,
     undoes: str = "",
-    approved: Entry | None = None,
+    frozen: Entry | None = None,
 ) -> int:
-    """Show the plan, then run it as the options and the operator say. Raises what the gate does."""
+    """Show the plan, then run it as the options and the operator say. Raises what the gate does.
+
+    `frozen`: the dry run or the approved request whose plan it is.
+    """
+    from mailtui.model import format as fmt
     from mailtui.operations import registry
 
     gate = answer.acting.gate
@@ -117,20 +126,44 @@ async def carry_out(
     if not expected:
         blocked = f"--expect {args.expect}: the plan has {plan.count:,}"
     if args.dry_run:
-        await gate.rehearse(plan)
+        answer.planned = await gate.rehearse(plan, undoes=undoes)
         refusal = gate.why_not(operation)
         code = exits.NO_PERMISSION if refusal else exits.UNAVAILABLE if blocked else exits.OK
         answer.line()
         answer.line("dry run: nothing was changed")
+        if code == exits.OK and not demands.refusal and not getattr(args, "demo", False):
+            within = fmt.age(gate.settings.approval)
+            answer.line(f"to run exactly this, within {within}:")
+            named = ("--planned", answer.planned)
+            if frozen is not None and frozen.kind == "request":
+                named = ("--approved", frozen.seq)
+            answer.line(f"  {command(args, named, demands)}")
         return answer.done(code, refusal or blocked)
     if blocked:
         return answer.done(exits.UNAVAILABLE, f"{blocked}; nothing was run")
-    if demands.approval and approved is None:
+    planned = frozen.seq if frozen is not None and frozen.kind == "plan" else None
+    if demands.approval and (frozen is None or planned):
         return await ask_a_second(args, answer, plan, demands, undoes)
     given = await (consent.given if args.yes else consent.asked)(args, demands)
     if given is None:
         return answer.done(exits.OK, "not confirmed: nothing was run")
-    return await run_now(answer, plan, given, undoes)
+    return await run_now(answer, plan, given, undoes, planned)
+
+
+def command(args: argparse.Namespace, named: tuple[str, int], demands: Demands) -> str:
+    """What runs a frozen plan on the same platform; `named`: its option and number."""
+    words = ["mailtui"]
+    for option, value in (("-c", getattr(args, "config", None)),
+                          ("--context", getattr(args, "context", None))):  # fmt: skip
+        if value is not None:
+            words += [option, str(value)]
+    if getattr(args, "this_host", False):
+        words.append("--this-host")
+    option, number = named
+    words += ["do", option, str(number), "--yes"]
+    if demands.confirm == "word":
+        words += ["--confirm", demands.word]
+    return shlex.join(words)
 
 
 async def ask_a_second(
@@ -151,12 +184,14 @@ async def ask_a_second(
     )
 
 
-async def run_now(answer: Answer, plan: Plan, given: Consent, undoes: str) -> int:
+async def run_now(
+    answer: Answer, plan: Plan, given: Consent, undoes: str, planned: int | None = None
+) -> int:
     """Run it with progress on a terminal; Ctrl-C stops it between steps, twice ends it at once."""
     from mailtui.operations.gate import NotPermitted
 
     progress = ProgressLine()
-    run = answer.acting.gate.new_run(plan, progress, undoes=undoes)
+    run = answer.acting.gate.new_run(plan, progress, undoes=undoes, planned=planned)
     answer.run = run.id
     try:
         outcome = await _run(answer, run, given, progress)

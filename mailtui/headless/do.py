@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from mailtui.headless import acting_options, exits
 
 if TYPE_CHECKING:
-    from mailtui.access.history import Entry
     from mailtui.headless.gated import Acting
     from mailtui.headless.resources import Known
     from mailtui.model.where import Where
@@ -33,7 +32,12 @@ def add(verbs: Any, options: argparse.ArgumentParser) -> None:
     verb.late = own_options
     verb.add_argument("operation", metavar="OPERATION", nargs="?", help="as `mailtui do` lists it")
     verb.add_argument("--where", metavar="EXPR", help="the rows: a filter, as in the console's /")
-    verb.add_argument(
+    frozen = verb.add_mutually_exclusive_group()
+    frozen.add_argument(
+        "--planned", metavar="N", type=acting_options.request_number,
+        help="run the plan that your dry run froze, as it is",
+    )  # fmt: skip
+    frozen.add_argument(
         "--approved", metavar="REQUEST", type=acting_options.request_number,
         help="run the frozen plan that a second operator has approved",
     )  # fmt: skip
@@ -53,6 +57,8 @@ def own_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     if operation is None or not operation.parameters:
         return
     group = parser.add_argument_group(f"parameters of {operation.id}")
+    given = {word.partition("=")[0] for word in argv}
+    asks = given.isdisjoint(("-h", "--help", "--approved", "--planned"))
     for one in operation.parameters:
         words = one.help.replace("%", "%%")
         if one.default:
@@ -61,7 +67,7 @@ def own_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
             f"--{one.name.replace('_', '-')}",
             dest=f"{OWN}{one.name}",
             metavar=(one.example or "VALUE").split()[0],
-            required=one.required and "--help" not in argv and "--approved" not in argv,
+            required=one.required and asks,
             choices=one.choices or None,
             help=words,
         )
@@ -83,11 +89,14 @@ def run(args: argparse.Namespace) -> int:
     from mailtui.headless.errors import Refused
 
     text.prepare(sys.stdout, exact=args.output == "json")
-    if args.approved is not None:
+    if args.approved is not None or args.planned is not None:
         if args.where is not None or parameters(args):
-            raise Refused("--approved runs the frozen plan: it takes no --where and no parameters")
+            option = "--planned" if args.approved is None else "--approved"
+            raise Refused(f"{option} runs a frozen plan: it takes no --where and no parameters")
         check(args)
-        return session.run(_approved(args))
+        from mailtui.headless.do_frozen import carried_out
+
+        return session.run(carried_out(args))
     if args.operation is None:
         if args.where is not None or args.yes or args.dry_run:
             raise Refused("do what? `mailtui do` alone lists the operations")
@@ -201,51 +210,3 @@ async def _rows(acting: Acting, answer: Any, selection: Selection) -> tuple[Any,
         words = f"none of {len(rows):,} {known.resource.title} matches: there is nothing to do"
         return int(answer.done(exits.OK, words))
     return matched
-
-
-async def _approved(args: argparse.Namespace) -> int:
-    from mailtui.headless import gated
-    from mailtui.headless.carrying_out import Answer, carry_out
-    from mailtui.operations import registry
-
-    async with gated.opened(args, "do --approved") as acting:
-        answer = Answer(acting, args.operation or "", args.output == "json", args.dry_run)
-        try:
-            entry = await request_entry(acting, args.approved)
-            answer.operation = entry.operation
-            if (refusal := _not_ready(acting, entry, args.operation)) is not None:
-                return answer.done(*refusal)
-            registry.find(entry.operation)
-            plan = await acting.gate.frozen(entry)
-            undoes = str(entry.facts.get("undoes") or "")
-            return await carry_out(args, answer, plan, undoes=undoes, approved=entry)
-        except Exception as error:
-            code = gated.code_of(error)
-            if code is None:
-                raise
-            return answer.done(code, str(error))
-
-
-async def request_entry(acting: Acting, number: int) -> Entry:
-    """The request of this number. Raises Refused."""
-    from mailtui.operations.base import Refused
-
-    for entry in await acting.gate.entries():
-        if entry.seq == number and entry.kind == "request":
-            return entry
-    raise Refused(f"#{number} is no request for an approval: mailtui journal list shows them")
-
-
-def _not_ready(acting: Acting, entry: Entry, operation: str | None) -> tuple[int, str] | None:
-    """(exit code, why) if this request cannot be run by this operator now."""
-    if operation and operation != entry.operation:
-        return exits.USAGE, f"request {entry.id} is for {entry.operation}, not {operation}"
-    if entry.who != acting.gate.person.name:
-        return exits.NO_PERMISSION, f"request {entry.id} is {entry.who}'s"
-    if entry.state == "waiting":
-        return exits.TRY_LATER, f"request {entry.id} still waits: mailtui approve {entry.seq}"
-    if entry.state != "approved":
-        words = f": {entry.sentence}" if entry.sentence else ""
-        code = exits.USAGE if entry.state == "done" else exits.NO_PERMISSION
-        return code, f"request {entry.id} is {entry.state}{words}; nothing was run"
-    return None

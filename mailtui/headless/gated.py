@@ -93,13 +93,15 @@ def code_of(error: Exception) -> int | None:
     from mailtui.access.evidence import EvidenceError
     from mailtui.access.journal import JournalError
     from mailtui.connections.errors import SourceError
-    from mailtui.operations import base, gate
+    from mailtui.operations import base, gate, rehearsed
 
     codes: tuple[tuple[type[Exception], int], ...] = (
         (base.NothingToDo, exits.OK),
         (gate.NotPermitted, exits.NO_PERMISSION),
         (gate.NeedsApproval, exits.TRY_LATER),
         (gate.AtWork, exits.TRY_LATER),
+        (rehearsed.NotYours, exits.NO_PERMISSION),
+        (rehearsed.Stale, exits.UNAVAILABLE),
         (base.Refused, exits.USAGE),
         (JournalError, exits.CANNOT_CREATE),
         (EvidenceError, exits.CANNOT_CREATE),

@@ -43,7 +43,7 @@ async def _undo(args: argparse.Namespace) -> int:
     from mailtui.headless.carrying_out import Answer, carry_out
 
     async with gated.opened(args, "undo") as acting:
-        answer = Answer(acting, "", args.output == "json", args.dry_run)
+        answer = Answer(acting, "", args.output == "json", args.dry_run, verb="undo")
         try:
             entry = await entry_of(acting, args.run_id)
             request = await acting.gate.undo(entry)

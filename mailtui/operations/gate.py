@@ -24,7 +24,7 @@ from mailtui.access.plans import Plans
 from mailtui.connections.errors import SourceError
 from mailtui.model import clock
 from mailtui.model.operation import KEPT_LEFT, Left, Outcome, Plan
-from mailtui.operations import registry
+from mailtui.operations import registry, rehearsed
 from mailtui.operations.base import Desk, Operation, Refused, Request
 from mailtui.operations.running import Run, Watch
 
@@ -155,9 +155,18 @@ class Gate:
             raise Refused(f"{operation.id} acts on exactly one row, and {count:,} are selected")
         return await operation.plan(self.desk(operation.permission), request)
 
-    async def rehearse(self, plan: Plan) -> None:
-        """Write to the journal that this was planned and not run."""
-        await self._record("plan", **self._facts(plan), digest=await self._keep(plan))
+    async def rehearse(self, plan: Plan, *, undoes: str = "") -> int:
+        """Write to the journal that this was planned and not run; the dry run's number."""
+        digest = await self._keep(plan)
+        record = await self._record("plan", **self._facts(plan), digest=digest, undoes=undoes)
+        return int(record.seq)
+
+    async def rehearsed(self, number: int) -> Entry:
+        """A dry run of this person that may be run as it was frozen. Raises Refused."""
+        return rehearsed.find(
+            await self.entries(), number, who=self.person.name, context=self.context,
+            longest=self.settings.approval,
+        )  # fmt: skip
 
     # --- two persons ---
 
@@ -222,9 +231,14 @@ class Gate:
 
     # --- run ---
 
-    def new_run(self, plan: Plan, watch: Watch = _nothing, *, undoes: str = "") -> Run:
-        """A run of a plan, not begun; `run.stop()` ends it between two steps."""
-        return Run(plan, self.journal, self.person.name, watch, undoes=undoes)
+    def new_run(
+        self, plan: Plan, watch: Watch = _nothing, *, undoes: str = "", planned: int | None = None
+    ) -> Run:
+        """A run of a plan, not begun; `run.stop()` ends it between two steps.
+
+        `planned`: the number of the dry run that froze the plan, where that is what is run.
+        """
+        return Run(plan, self.journal, self.person.name, watch, undoes=undoes, planned=planned)
 
     async def run(self, run: Run, consent: Consent) -> Outcome:
         """Run it. Raises Refused (nothing was done), JournalError (the same).
@@ -241,6 +255,8 @@ class Gate:
             if run.undoes:
                 await self._taken_back(run.undoes)
             digest = await self._keep(plan)
+            if run.planned and (await self.rehearsed(run.planned)).digest != digest:
+                raise Refused(f"dry run #{run.planned} froze another plan")
             await run.record(
                 "intent",
                 **self._facts(plan),
@@ -248,6 +264,7 @@ class Gate:
                 approved_by=approval.approved_by if approval is not None else "",
                 request=approval.seq if approval is not None else None,
                 undoes=run.undoes,
+                planned=run.planned,
                 armed=self.person.armed,
                 machine=self.person.machine,
                 login=self.person.login,

@@ -10,7 +10,7 @@ from functools import cache
 from mailtui import operations
 from mailtui.operations.base import Operation, Refused
 
-SHAPES = ("base", "registry", "gate", "person", "running", "acting", "shipping")
+SHAPES = ("base", "registry", "gate", "person", "running", "rehearsed", "acting", "shipping")
 """Modules of the room that are no source's."""
 
 

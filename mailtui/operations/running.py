@@ -60,6 +60,8 @@ class Run:
     found: list[Any] = field(default_factory=list)
     """Records that the operation was to find (`Operation.gives`); in memory alone."""
     undoes: str = ""
+    planned: int | None = None
+    """The dry run whose frozen plan this is, by its number in the journal."""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _started: float = field(default_factory=time.monotonic)
     _done: int = 0

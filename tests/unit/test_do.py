@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,11 +25,13 @@ import pytest
 import yaml
 
 from mailtui import cli
+from mailtui.access import history
 from mailtui.access.journal import Journal
 from mailtui.access.locks import Locks
 from mailtui.config.settings import Settings
 from mailtui.headless import exits, gated, resources, session
 from mailtui.headless.errors import explain
+from mailtui.model import clock
 from mailtui.model.reading import Fault, Reading
 from mailtui.operations import registry
 from mailtui.resources.base import Column, Resource
@@ -54,6 +57,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.journal = Journal(folder / "journal.jsonl")
         self.person = Person()
+        self.name = "lab"
         self.rows = bricks(6)
         self.more: int | None = 0
         self.readings: list[Any] = [Reading("bricks", "mx1", value=1, read_at=1.0)]
@@ -68,7 +72,7 @@ class House:
         return None
 
     def gate(self) -> Any:
-        found = acting.gate(self.journal, self.person, **self.context)
+        found = acting.gate(self.journal, self.person, self.name, **self.context)
         state = SimpleNamespace(all=lambda: self.readings)
         platform: Any = found.platform
         platform.state, platform.read_all = state, self.read_all
@@ -161,7 +165,7 @@ def test_a_dry_run_as_json_is_the_frozen_plan(
     found = answer(capsys)
     assert list(found) == [
         "context", "simulation", "operation", "dry_run", "exit_code", "why", "resource", "where",
-        "read", "matched", "more", "sources", "plan", "needs", "request", "outcome",
+        "read", "matched", "more", "sources", "plan", "needs", "planned", "request", "outcome",
     ]  # fmt: skip
     plan = found["plan"]
     assert (found["read"], found["matched"], plan["count"]) == (6, 6, 6)
@@ -199,6 +203,8 @@ def test_an_empty_filter_never_means_everything(
         (("do", "--yes"), "do what?"),
         (("do", "--approved", "3", "--where", "x", "--yes"), "takes no --where"),
         (("do", "--approved", "3", "--yes"), "#3 is no request"),
+        (("do", "test.paint", "--planned", "3", "--colour", "red", "--yes"), "takes no --where"),
+        (("do", "--planned", "3", "--yes"), "#3 is no dry run"),
         (("undo", "abcd", "--yes"), "there is no run 'abcd'"),
         (("undo", "--yes"), "can be taken back"),
         (("undo",), "no terminal"),
@@ -502,11 +508,134 @@ def test_an_undo_that_a_second_operator_approves(house: House) -> None:
     assert run("undo", "--yes") == exits.USAGE  # it is known as taken back
 
 
+# --- a dry run's plan, as it was frozen ---
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The words of the command that the dry run ends with, without the program's name."""
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert words[0] == "mailtui"
+    return words[1:]
+
+
+def test_the_dry_runs_last_line_runs_exactly_its_plan(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("do", "test.burn", "--where", "id:b", "--dry-run") == exits.OK
+    command = last_line(capsys)
+    assert command == ["do", "--planned", "1", "--yes", "--confirm", "burn 6"]
+    house.rows = bricks(40)  # more came meanwhile
+    assert run("do", "test.burn", "--where", "id:b", *command[3:]) == exits.USAGE
+    assert "the word to type was 'burn 40'" in capsys.readouterr().err
+    assert run(*command) == exits.OK
+    assert set(WALL.colours) == {(b.host, b.id) for b in bricks(6)}
+    (entry,) = (e for e in history.read(house.journal, Locks(house.journal.path)) if e.seq == 1)
+    ran = entry.sentence.removeprefix("run as ")
+    assert (entry.state, entry.can_undo, len(ran)) == ("done", False, 12)
+    assert run(*command) == exits.USAGE  # once
+    assert f"dry run #1 was run already: {ran}" in capsys.readouterr().err
+    assert len(WALL.commands) == 2
+
+
+def test_the_last_line_names_the_platform(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("-c", "my file.yaml", "--context", "lab")
+    assert run(*PAINT, "--dry-run", *options) == exits.OK
+    assert last_line(capsys) == [*options, "do", "--planned", "1", "--yes"]
+    assert run(*PAINT, "--dry-run", "--demo") == exits.OK  # it ends with the verb
+    assert "--planned" not in capsys.readouterr().out
+    house.person.refusal = "may not"
+    assert run("do", "--planned", "1", "--yes") == exits.NO_PERMISSION
+
+
+def test_whose_dry_run_it_is_and_where_and_which(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*PAINT, "--dry-run") == exits.OK
+    planned = ("do", "--planned", "#1", "--yes")
+    assert run("do", "test.burn", *planned[1:]) == exits.USAGE
+    assert "dry run #1 is for test.paint, not test.burn" in capsys.readouterr().err
+    house.person = Person(name="ann")
+    assert run(*planned) == exits.NO_PERMISSION
+    assert "dry run #1 is ops's" in capsys.readouterr().err
+    house.person, house.name = Person(), "other"
+    assert run(*planned) == exits.USAGE
+    assert "dry run #1 is for lab, and this is other" in capsys.readouterr().err
+    house.name = "lab"
+    for argv in (("--planned", "1", "--approved", "1"), ("--planned", "x")):
+        with pytest.raises(SystemExit):
+            run("do", *argv, "--yes")
+    assert not WALL.commands
+    assert run(*planned[:-1], "--yes", "--expect", "5") == exits.UNAVAILABLE
+    assert run("do", "test.paint", *planned[1:]) == exits.OK
+
+
+def test_a_dry_run_grows_old_and_no_rehearsal_makes_it_young(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    assert run(*PAINT, "--dry-run") == exits.OK
+    monkeypatch.setattr(clock, "now", lambda: now + 14 * 60)
+    assert run("do", "--planned", "1", "--dry-run") == exits.OK
+    assert kinds(house) == ["plan", "plan"]
+    monkeypatch.setattr(clock, "now", lambda: now + 16.5 * 60)
+    capsys.readouterr()
+    for number in ("1", "2"):
+        assert run("do", "--planned", number, "--yes") == exits.UNAVAILABLE
+        assert f"do: dry run #{number} is 16 m old, and 15 m is the most" in capsys.readouterr().err
+    assert not WALL.commands
+
+
+def test_a_frozen_plan_that_was_changed_is_not_run(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*PAINT, "--dry-run") == exits.OK
+    (file,) = (house.journal.path.parent / "plans").iterdir()
+    plan = gzip.decompress(file.read_bytes())
+    file.write_bytes(gzip.compress(plan.replace(b'"b5"', b'"b7"')))
+    assert run("do", "--planned", "1", "--yes") == exits.CANNOT_CREATE
+    assert "was changed after it was frozen" in capsys.readouterr().err
+    assert not WALL.commands
+
+
+def test_a_dry_run_of_an_undo(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*PAINT, "--yes") == exits.OK
+    capsys.readouterr()
+    assert run("undo", "--dry-run") == exits.OK
+    command = last_line(capsys)
+    assert run(*command) == exits.OK
+    assert set(WALL.colours.values()) == {"none"}
+    assert run("undo", "--yes") == exits.USAGE  # it is known as taken back
+
+
+def test_a_dry_run_that_a_second_operator_must_approve(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.context = {"operations": {"two_person": ("*",)}}
+    assert run(*PAINT, "--dry-run") == exits.OK
+    command = last_line(capsys)
+    assert run(*command, "-o", "json") == exits.TRY_LATER
+    number = str(answer(capsys)["request"])
+    house.person = Person(name="ann")
+    assert run("approve", number, "--yes") == exits.OK
+    house.person = Person()
+    capsys.readouterr()
+    assert run("do", "--approved", number, "--dry-run") == exits.OK
+    command = last_line(capsys)
+    assert command == ["do", "--approved", number, "--yes"]
+    assert run(*command) == exits.OK
+    assert set(WALL.colours.values()) == {"red"}
+
+
 # --- Ctrl-C ---
 
 
 def test_ctrl_c_ends_it_after_the_step(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    WALL.during = lambda step, task: os.kill(os.getpid(), signal.SIGINT)
+    async def ctrl_c(step: Any, task: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not task.stopping:
+            await asyncio.sleep(0.01)
+
+    WALL.during = ctrl_c
     assert run(*PAINT, "--yes") == exits.WARNING
     said = capsys.readouterr()
     assert "Ctrl-C again ends it at once" in said.err
