@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mailtui.operations.running import Run
 
 NO_EVIDENCE = "the evidence store is not there, and nothing is destroyed that is not kept"
+ELSEWHERE = "somebody else took them, or they expired"
+LOST = "they were kept, and are gone or will come again with the lost connection"
 UNDO = "rabbitmq.restore publishes them again, until the evidence expires"
 LOSES = ("restored messages come to the tail, as new ones, without the redelivered flag",)
 
@@ -120,9 +122,18 @@ class Purge(OnQueues):
                     kept.ended = f"what is not kept is not destroyed: {error}"
                     run.faults.append(str(error))
                     break
-                before, kept.doubtful = kept.kept, keeper.doubtful
+                except BaseException as error:
+                    told = isinstance(error, SourceError | Refused)
+                    kept.ended = str(error) if told else "the run ended before them"
+                    raise
+                finally:
+                    before, kept.doubtful = kept.kept, keeper.doubtful
         finally:
-            await asyncio.to_thread(box.close)
+            try:
+                await asyncio.to_thread(box.close)
+            except EvidenceError as error:
+                # what was acknowledged was on disk before; the rest went back
+                run.faults.append(str(error))
 
     async def _empty(self, desk: Desk, keeper: Keeper, count: int) -> None:
         """Over new connections if some are lost."""
@@ -182,6 +193,7 @@ class Purge(OnQueues):
             return await self._of_dead(plan, run, now, kept=kept)
         gone = sum(one.destroyed for one in found.values())
         left, notes = [], []
+        stay = taken = later = 0
         for step in plan.steps:
             one = found.get(step.key, Kept(ended="it was not begun"))
             there = now[step.key]
@@ -191,19 +203,29 @@ class Purge(OnQueues):
                     f"{one.doubtful:,} more are in the evidence, and may be gone or still in the "
                     "queue: undo leaves them"
                 )
-            if (rest := step.count - one.destroyed) > 0:
-                why = one.ended or "they were no longer there"
-                left.append(Left(step.place, f"{rest:,} messages", why))
+            later += max(0, one.destroyed - step.count)
+            rest = max(0, step.count - one.destroyed)
+            # a queue that was emptied has nothing of the plan's any more
+            stays = min(rest, there) if one.ended else 0
+            stay, taken = stay + stays, taken + rest - stays
+            if stays:
+                left.append(Left(step.place, f"{stays:,} messages", one.ended))
+            if rest > stays:
+                why = LOST if one.doubtful else ELSEWHERE
+                left.append(Left(step.place, f"{rest - stays:,} messages", why))
+            if there > stays:
+                notes.append(f"{there - stays:,} of these came after the plan")
         items = ranges([part for one in found.values() for part in one.acked])
         done = gone >= plan.count
         return Outcome(
             "done" if done else "partly" if gone else "failed",
             f"purged {gone:,} of {plan.count:,}"
-            + (", all of them kept as evidence" if kept and gone else ""),
+            + (", all of them kept as evidence" if kept and gone else "")
+            + (f"; {left[0].id}: {left[0].why}" if left else ""),
             planned=plan.count,
             done=gone,
             left=tuple(left),
-            counts={"in": plan.count, "purged": gone, "kept": max(0, plan.count - gone)},
+            counts={"in": plan.count + later, "purged": gone, "kept": stay, "taken": taken},
             notes=tuple(notes),
             undo=_undo(plan, run.id, items) if kept and gone else None,
         )
