@@ -739,6 +739,24 @@ def test_journal_verify_names_what_is_broken(
     assert run("journal", "verify", "--audit") == exits.CRITICAL
 
 
+def test_journal_verify_finds_one_byte_among_ten_thousand_records(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: None)
+        for number in range(10_000):
+            house.journal.append("step", "ops", run="aa", place="mx1", count=number)
+    assert run("journal", "verify") == exits.OK
+    assert "whole: 10,000 records" in capsys.readouterr().out
+    lines = house.journal.path.read_bytes().splitlines(keepends=True)
+    lines[7_215] = lines[7_215].replace(b'"count":7215', b'"count":7214')
+    house.journal.path.write_bytes(b"".join(lines))
+    assert run("journal", "verify") == exits.CRITICAL
+    said = capsys.readouterr().out
+    assert "BROKEN: 10,000 records" in said
+    assert re.findall(r"^  line (\S+) \((\S+)\)", said, re.M) == [("7,216", "#7216")]
+
+
 def test_a_journal_that_cannot_be_read(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     house.journal.path.write_bytes(b"nonsense\n")
     assert run("journal", "list") == exits.UNAVAILABLE
@@ -903,6 +921,35 @@ def test_hold_on_the_sandbox_is_what_its_plan_said(sandbox: Path) -> None:
     code, verified, errors = mailtui(sandbox, "journal", "verify", "--audit", "-o", "json")
     assert (code, verified["whole"]) == (exits.OK, True), errors
     assert verified["audit_records"] == verified["records"]
+    # the audit's verb finds what was run, beside the platform's own events
+    code, audit, _ = mailtui(
+        sandbox, "get", "audit", "--where", "service:mailtui action:postfix.hold", "-o", "json"
+    )
+    ended = [row for row in audit["rows"] if ": outcome: " in row["message"]]
+    assert (code, len(ended), ended[0]["outcome"]) == (exits.OK, 1, "success")
+    assert outcome["sentence"] in ended[0]["message"]
+
+
+def test_what_a_dry_run_froze_is_deleted_though_more_came(sandbox: Path) -> None:
+    where = "destination:gmail.com reason:~421 host:mx1 size:>8k"
+    code, dry, _ = mailtui(
+        sandbox, "do", "postfix.delete", "--where", where, "--dry-run", "-o", "json"
+    )
+    assert code == exits.OK
+    planned = {one for step in dry["plan"]["steps"] for one in step["targets"]}
+    run = ("do", "--planned", str(dry["planned"]), "--yes", "-o", "json")
+    code, answer, _ = mailtui(sandbox, *run, "--confirm", dry["needs"]["word"])
+    outcome = answer["outcome"]
+    assert (code, answer["plan"]["digest"]) == (
+        exits.OK if outcome["done"] == len(planned) else exits.WARNING,  # delivered meanwhile
+        dry["plan"]["digest"],
+    )
+    assert outcome["done"] + len(outcome["left"]) + outcome["left_more"] == len(planned) > 0
+    code, found, _ = mailtui(sandbox, "get", "messages", "--where", where, "-o", "json")
+    assert planned.isdisjoint(row["id"] for row in found["rows"] if row["host"] == "mx1")
+    code, again, _ = mailtui(sandbox, *run, "--confirm", dry["needs"]["word"])
+    assert (code, again["outcome"]) == (exits.USAGE, None)
+    assert outcome["run"] in again["why"]
 
 
 def test_acting_on_a_sandbox_that_is_gone(sandbox: Path, tmp_path: Path) -> None:
