@@ -84,14 +84,15 @@ class Queues:
         """Everything that is in a queue, which is empty then: (number, properties), in order."""
 
         def work(channel: Any) -> list[tuple[int, pika.BasicProperties]]:
-            found = []
+            found: list[tuple[int, pika.BasicProperties]] = []
             while True:
                 method, properties, content = channel.basic_get(self.name(short), auto_ack=True)
                 if method is None:
                     return found
                 found.append((json.loads(content)["number"], properties))
 
-        return await self.do(work)
+        found: list[tuple[int, pika.BasicProperties]] = await self.do(work)
+        return found
 
     async def numbers(self, short: str) -> list[int]:
         """The numbers of all messages in a queue, which is empty then."""

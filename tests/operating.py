@@ -53,7 +53,7 @@ class Bench:
     async def plan(
         self,
         operation: str,
-        rows: Iterable[Message] = (),
+        rows: Iterable[Any] = (),
         *,
         targets: Iterable[Target] = (),
         given: Mapping[str, str] | None = None,
