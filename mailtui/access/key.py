@@ -90,8 +90,9 @@ def load_key(access: Access, *, create: bool = True) -> AccessKey:
         if not path.exists():
             if not create:
                 raise AccessError(
-                    f"the key {path} is missing, and second factors were encrypted with it",
-                    "restore it from a backup; without it every operator must be reset",
+                    f"the key {path} is missing, and something was encrypted with it",
+                    "restore it from a backup; without it every operator's second factor must be "
+                    "reset, and the evidence that was kept cannot be read: move it away",
                     "key",
                 )
             _make(path)

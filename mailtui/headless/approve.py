@@ -54,7 +54,7 @@ async def _list(args: argparse.Namespace) -> int:
     from mailtui.resources.journal_entries import RESOURCE
 
     async with gated.opened(args, "approve", ()) as acting:
-        pending = await acting.gate.pending()
+        pending = await acting.gate.approvals.pending()
     if args.output == "json":
         json.dump([entry_object(entry) for entry in pending], sys.stdout, indent=1)
         print()
@@ -84,7 +84,7 @@ async def _decide(args: argparse.Namespace) -> int:
         gate = acting.gate
         if entry.state != "waiting":
             raise Refused(f"request {entry.id} is {entry.state}: {entry.sentence}")
-        plan = await gate.frozen(entry)
+        plan = await gate.ledger.frozen(entry)
         if args.output == "text":
             print(clean(acting.label))
             print(clean(f"request {entry.id} of {entry.who}, plan {plan.digest}"))
@@ -99,7 +99,7 @@ async def _decide(args: argparse.Namespace) -> int:
                 print("neither approved nor declined", file=sys.stderr)
                 return exits.OK
         if args.decline:
-            await gate.decline(entry, args.why)
+            await gate.approvals.decline(entry, args.why)
         else:
             await _approve(args, acting, entry)
     if args.output == "json":
@@ -115,10 +115,10 @@ async def _decide(args: argparse.Namespace) -> int:
 
 async def _approve(args: argparse.Namespace, acting: Acting, entry: Entry) -> None:
     from mailtui.headless import consent
-    from mailtui.operations.gate import Consent
+    from mailtui.operations.consent import Consent
 
     person = acting.gate.person
     code = ""
     if person.needs_code and not person.armed:
         code = await consent.code_of(args)
-    await acting.gate.approve(entry, Consent(confirmed=True, code=code), why=args.why)
+    await acting.gate.approvals.approve(entry, Consent(confirmed=True, code=code), why=args.why)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailtui.access.history import Entry
     from mailtui.headless.gated import Acting
     from mailtui.model.operation import Outcome, Plan
-    from mailtui.operations.gate import Consent, Demands
+    from mailtui.operations.consent import Consent, Demands
     from mailtui.operations.running import Progress, Run
 
 CODES = {
@@ -175,7 +175,7 @@ async def ask_a_second(
         words = "a second operator must approve this; ask for it? [y/N] "
         if (await consent.prompt(words)).strip().lower() not in ("y", "yes"):
             return answer.done(exits.OK, "not asked for: nothing was run")
-    number = await answer.acting.gate.ask_approval(plan, undoes=undoes)
+    number = await answer.acting.gate.approvals.ask(plan, undoes=undoes)
     answer.request = number
     return answer.done(
         exits.TRY_LATER,
@@ -188,7 +188,7 @@ async def run_now(
     answer: Answer, plan: Plan, given: Consent, undoes: str, planned: int | None = None
 ) -> int:
     """Run it with progress on a terminal; Ctrl-C stops it between steps, twice ends it at once."""
-    from mailtui.operations.gate import NotPermitted
+    from mailtui.operations.refusals import NotPermitted
 
     progress = ProgressLine()
     run = answer.acting.gate.new_run(plan, progress, undoes=undoes, planned=planned)
@@ -250,7 +250,7 @@ async def _abandoned(answer: Answer, run: Run) -> str:
 
     answer.acting.gate.runs.pop(run.id, None)
     try:
-        entries = await answer.acting.gate.entries()
+        entries = await answer.acting.gate.ledger.entries()
     except JournalError as error:
         return f"ended at once, and the journal cannot be read: {error}"
     entry = next((entry for entry in entries if entry.id == run.id), None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mailtui.headless.errors import Refused
 
 if TYPE_CHECKING:
-    from mailtui.operations.gate import Consent, Demands
+    from mailtui.operations.consent import Consent, Demands
 
 LONGEST_CODE = 64
 """Characters of a code that are read from standard input."""
@@ -26,7 +26,7 @@ def on_terminal() -> bool:
 
 async def given(args: argparse.Namespace, demands: Demands) -> Consent:
     """Consent by options (--yes). Raises Refused: something is not given."""
-    from mailtui.operations.gate import Consent
+    from mailtui.operations.consent import Consent
 
     word = getattr(args, "confirm", "")
     if demands.confirm == "word" and not word:
@@ -37,7 +37,7 @@ async def given(args: argparse.Namespace, demands: Demands) -> Consent:
 
 async def asked(args: argparse.Namespace, demands: Demands) -> Consent | None:
     """Consent by hand; None: no. A typed word for what destroys, a hidden code."""
-    from mailtui.operations.gate import Consent
+    from mailtui.operations.consent import Consent
 
     word = ""
     if demands.confirm == "word":

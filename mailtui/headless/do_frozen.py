@@ -32,7 +32,7 @@ async def carried_out(args: argparse.Namespace) -> int:
             if refusal is not None:
                 return answer.done(*refusal)
             registry.find(entry.operation)
-            plan = await acting.gate.frozen(entry)
+            plan = await acting.gate.ledger.frozen(entry)
             undoes = str(entry.facts.get("undoes") or "")
             return await carry_out(args, answer, plan, undoes=undoes, frozen=entry)
         except Exception as error:
@@ -53,7 +53,7 @@ async def request_entry(acting: Acting, number: int) -> Entry:
     """The request of this number. Raises Refused."""
     from mailtui.operations.base import Refused
 
-    for entry in await acting.gate.entries():
+    for entry in await acting.gate.ledger.entries():
         if entry.seq == number and entry.kind == "request":
             return entry
     raise Refused(f"#{number} is no request for an approval: mailtui journal list shows them")

@@ -76,7 +76,7 @@ async def _ship(acting: Acting) -> None:
 
     from mailtui.operations.shipping import Shipper
 
-    shipper = Shipper.of(acting.settings, acting.gate.journal)
+    shipper = Shipper.of(acting.settings, acting.gate.ledger.journal)
     if shipper is None:
         return
     with suppress(TimeoutError):
@@ -93,13 +93,13 @@ def code_of(error: Exception) -> int | None:
     from mailtui.access.evidence import EvidenceError
     from mailtui.access.journal import JournalError
     from mailtui.connections.errors import SourceError
-    from mailtui.operations import base, gate, rehearsed
+    from mailtui.operations import base, refusals, rehearsed
 
     codes: tuple[tuple[type[Exception], int], ...] = (
         (base.NothingToDo, exits.OK),
-        (gate.NotPermitted, exits.NO_PERMISSION),
-        (gate.NeedsApproval, exits.TRY_LATER),
-        (gate.AtWork, exits.TRY_LATER),
+        (refusals.NotPermitted, exits.NO_PERMISSION),
+        (refusals.NeedsApproval, exits.TRY_LATER),
+        (refusals.AtWork, exits.TRY_LATER),
         (rehearsed.NotYours, exits.NO_PERMISSION),
         (rehearsed.Stale, exits.UNAVAILABLE),
         (base.Refused, exits.USAGE),

@@ -172,10 +172,10 @@ async def _verify(args: argparse.Namespace) -> int:
 async def _settle(args: argparse.Namespace) -> int:
     from mailtui.headless import gated, plan_text
     from mailtui.headless.carrying_out import CODES
-    from mailtui.operations.gate import AtWork
+    from mailtui.operations.refusals import AtWork
 
     async with gated.opened(args, "journal settle") as acting:
-        entry = find(await acting.gate.entries(), args.run_id)
+        entry = find(await acting.gate.ledger.entries(), args.run_id)
         try:
             outcome = await acting.gate.settle(entry)
         except AtWork as error:

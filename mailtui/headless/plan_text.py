@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mailtui.model.operation import Outcome, Plan
-    from mailtui.operations.gate import Demands
+    from mailtui.operations.consent import Demands
 
 SHOWN = 20
 """Lines of a long list that are printed; JSON has all that are known."""

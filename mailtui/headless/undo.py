@@ -62,7 +62,7 @@ async def entry_of(acting: Acting, run: str | None) -> Entry:
     from mailtui.headless.journal import find
     from mailtui.operations.base import Refused
 
-    entries = await acting.gate.entries()
+    entries = await acting.gate.ledger.entries()
     if run is not None:
         return find(entries, run)
     for entry in entries:

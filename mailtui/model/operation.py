@@ -77,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What cannot be undone, or changes although it is undone."""
     undo: str = ""
     """How it can be undone, in words; empty if it cannot."""
+    tenants: tuple[str, ...] | None = None
+    """Tenants that the operator was limited to when it was made; None: to none."""
 
     @property
     def count(self) -> int:

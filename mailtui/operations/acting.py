@@ -155,13 +155,15 @@ class Someone:
         from mailtui.access.key import load_key
         from mailtui.access.second_factor import SecondFactor
 
-        if await asyncio.to_thread(_exists, self._access):
+        kept = settings.evidence
+        folder = await asyncio.to_thread(kept.folder)
+        if await asyncio.to_thread(lambda: any(folder.glob("*.evidence"))):
+            key = await asyncio.to_thread(load_key, self._access, create=False)
+        elif await asyncio.to_thread(_exists, self._access):
             async with _database(self._access) as database:
                 key = await SecondFactor(database, self._access).key()
         else:
             key = await asyncio.to_thread(load_key, self._access)
-        kept = settings.evidence
-        folder = await asyncio.to_thread(kept.folder)
         self.evidence = Evidence(folder, key.derive("evidence"), keep=kept.keep, limit=kept.limit)
 
 

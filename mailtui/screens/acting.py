@@ -17,7 +17,8 @@ from mailtui.model import clock
 from mailtui.model.operation import Plan
 from mailtui.operations import registry
 from mailtui.operations.base import Operation, Request
-from mailtui.operations.gate import Consent, Demands, Gate
+from mailtui.operations.consent import Consent, Demands
+from mailtui.operations.gate import Gate
 from mailtui.screens import acting_commands, listing, opening
 from mailtui.screens.jobs import Job, Jobs
 from mailtui.screens.opening import FAULTS
@@ -245,7 +246,7 @@ class Acting:
                 dialog = PlanDialog(plan, demands, label, self.app.glyphs, said=said)
                 answer = await dialog.answer(self.app)
             if answer == "ask":
-                number = await gate.ask_approval(plan, undoes=undoes)
+                number = await gate.approvals.ask(plan, undoes=undoes)
                 self.tell(f"request #{number} waits for a second operator (mailtui approve)")
                 return
             if not isinstance(answer, Consent):
@@ -296,12 +297,12 @@ class Acting:
         self.jobs.forget_told()
         self.changed()
         if answer == "undo" and self.gate is not None:
-            entry = next((e for e in await self.gate.entries() if e.id == job.id), None)
+            entry = next((e for e in await self.gate.ledger.entries() if e.id == job.id), None)
             if entry is not None and (why := self.undo(entry)):
                 self.tell(why)
 
     async def _undo_last(self, gate: Gate) -> None:
-        for entry in await gate.entries():
+        for entry in await gate.ledger.entries():
             mine = entry.who == gate.person.name and entry.context == gate.context
             # what took something back is not taken back by the same key: it would go to and fro
             if mine and entry.can_undo and not entry.undoes:

@@ -101,7 +101,7 @@ class EntryDialog(Dialog[str]):
         if entry.outcome_digest:
             try:
                 outcome = await asyncio.to_thread(
-                    gate.plans.outcome, entry.id, entry.outcome_digest
+                    gate.ledger.plans.outcome, entry.id, entry.outcome_digest
                 )
             except JournalError as error:
                 found.append(Static(clean_text(f"? the outcome: {error}")))
@@ -112,7 +112,7 @@ class EntryDialog(Dialog[str]):
                 ]
         if entry.digest:
             try:
-                plan = await gate.frozen(entry)
+                plan = await gate.ledger.frozen(entry)
             except JournalError as error:
                 found.append(Static(clean_text(f"? the plan: {error}")))
             else:

@@ -110,7 +110,7 @@ class View(ConsoleScreen):
         label.set_class(False, "broken")
         try:
             if gate is not None:
-                book = gate.journal
+                book = gate.ledger.journal
             elif settings is not None:
                 book = Journal(settings.journal.file())
             else:

@@ -49,7 +49,7 @@ async def open_and_ship(acting: Acting, platform: Platform, settings: Settings) 
 async def _ship(acting: Acting, settings: Settings, gate: Gate) -> None:
     from mailtui.operations.shipping import EVERY, Shipper
 
-    shipper = await asyncio.to_thread(Shipper.of, settings, gate.journal)
+    shipper = await asyncio.to_thread(Shipper.of, settings, gate.ledger.journal)
     if shipper is None:
         return
     try:

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from mailtui.connections.clean import clean
 from mailtui.model.operation import Plan
-from mailtui.operations.gate import Consent, Demands
+from mailtui.operations.consent import Consent, Demands
 from mailtui.screens.dialog import Dialog, Middle
 from mailtui.screens.plan_text import danger, parts
 from mailtui.widgets.choice import Choice

@@ -8,7 +8,8 @@ from mailtui.access.history import Entry
 from mailtui.model import clock
 from mailtui.operations import registry
 from mailtui.operations.base import Refused
-from mailtui.operations.gate import Consent, Demands, Gate
+from mailtui.operations.consent import Consent, Demands
+from mailtui.operations.gate import Gate
 from mailtui.screens.jobs import Job
 from mailtui.screens.plan_dialog import PlanDialog
 
@@ -38,7 +39,7 @@ def decline(acting: Acting, entry: Entry) -> str:
         return _no_request(entry)
 
     async def work() -> None:
-        await gate.decline(entry)
+        await gate.approvals.decline(entry)
         acting.tell(f"request {entry.id} is declined: {entry.title}")
         acting.read_journal()
 
@@ -56,7 +57,7 @@ def run(acting: Acting, entry: Entry) -> str:
         return f"{entry.id} is {entry.state}; only an approved request is run from here"
 
     async def work() -> None:
-        plan = await gate.frozen(entry)
+        plan = await gate.ledger.frozen(entry)
         undoes = str(entry.facts.get("undoes") or "")
         await acting.confirm(registry.find(plan.operation), plan, undoes, approved=True)
 
@@ -74,7 +75,7 @@ def settle(acting: Acting, entry: Entry) -> str:
         return f"run {entry.id} is {entry.state}; only an interrupted run is read back from here"
 
     async def work() -> None:
-        plan = await gate.frozen(entry)
+        plan = await gate.ledger.frozen(entry)
         operation = registry.find(plan.operation)
         acting.jobs.planning = f"reading back {entry.title}"
         acting.changed()
@@ -92,7 +93,7 @@ def settle(acting: Acting, entry: Entry) -> str:
 
 
 async def _approve(acting: Acting, gate: Gate, entry: Entry) -> None:
-    plan, said = await gate.frozen(entry), ""
+    plan, said = await gate.ledger.frozen(entry), ""
     operation = registry.find(plan.operation)
     refusal = ""
     if gate.person.name == entry.who:
@@ -111,9 +112,9 @@ async def _approve(acting: Acting, gate: Gate, entry: Entry) -> None:
             return
         try:
             if isinstance(answer, Consent):
-                await gate.approve(entry, answer)
+                await gate.approvals.approve(entry, answer)
             else:
-                await gate.decline(entry)
+                await gate.approvals.decline(entry)
         except Refused as error:
             said = str(error)
             continue

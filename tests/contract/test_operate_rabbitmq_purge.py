@@ -18,7 +18,8 @@ from mailtui.config.sources.rabbitmq import Settings
 from mailtui.model.broker import BrokerConnection
 from mailtui.operations import registry
 from mailtui.operations.base import Request
-from mailtui.operations.gate import Consent, Gate
+from mailtui.operations.consent import Consent
+from mailtui.operations.gate import Gate
 from mailtui.resources import broker_connections
 from tests.brokering import Queues, body, queues
 from tests.contract.conftest import LAB
@@ -137,7 +138,7 @@ async def test_through_the_gate_and_back(on: On) -> None:
     outcome = await gate.run(gate.new_run(plan), Consent(confirmed=True, word="purge 30"))
     assert (outcome.state, outcome.done) == ("done", 30), outcome
     assert await on.queues.numbers("dead") == []
-    (entry, *_) = await gate.entries()
+    (entry, *_) = await gate.ledger.entries()
     request = await gate.undo(entry)
     back = await gate.plan(request)
     restored = await gate.run(gate.new_run(back, undoes=request.undoes), Consent(confirmed=True))

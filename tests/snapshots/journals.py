@@ -35,11 +35,11 @@ async def fill(app: Any, gate: Gate) -> None:
     now = clock.now()
     at = now - 7200
     clock.set_clock(lambda: at)
-    note = gate.journal.append
+    note = gate.ledger.journal.append
     for number, who in enumerate(("alice", "bob", "carol"), 1):
         at = now - 3600 + number
         done = plan(f"Hold 4,312 messages to gmail.com ({number})", who=who)
-        digest = gate.plans.keep(done)
+        digest = gate.ledger.plans.keep(done)
         run = f"{number:012x}"
         facts = {
             "operation": done.operation, "context": "demo", "title": done.title,
@@ -68,14 +68,14 @@ async def fill(app: Any, gate: Gate) -> None:
         note(
             "outcome", who, run=run, state=outcome.state, sentence=outcome.sentence,
             planned=4312, done=outcome.done, undo={"operation": "example.release", "count": 4309},
-            digest=gate.plans.keep_outcome(run, outcome),
+            digest=gate.ledger.plans.keep_outcome(run, outcome),
         )  # fmt: skip
     at = now - 600
     for who in ("bob", "alice"):
         asked = plan("Delete 12 messages", "example.delete", who, danger="destructive")
         note(
             "request", who, operation=asked.operation, context="demo", title=asked.title,
-            count=12, selection=asked.selection, digest=gate.plans.keep(asked), undoes="",
+            count=12, selection=asked.selection, digest=gate.ledger.plans.keep(asked), undoes="",
             expires=now + 300,
         )  # fmt: skip
     note("refused", "dave", operation="example.delete", context="demo", title="1 row", count=1,
@@ -89,7 +89,7 @@ async def fill(app: Any, gate: Gate) -> None:
         class journal:
             @staticmethod
             def file() -> Any:
-                return gate.journal.path
+                return gate.ledger.journal.path
 
     report = await JournalCollector(Configured()).read()  # type: ignore[arg-type]
     assert msgspec.to_builtins(report)

@@ -71,7 +71,7 @@ async def test_from_the_overview_to_hold_in_five_keys(
         assert {m.destination for m in where.rows} == {"gmail.com"}
         assert {m.queue_name for m in where.rows} == {"deferred"}
         assert "group destination gmail.com" in where.selection
-        entries = await gate.entries()
+        entries = await gate.ledger.entries()
         assert [(e.state, e.count) for e in entries] == [("done", plan.count)]
 
 
@@ -92,7 +92,7 @@ async def test_enter_without_a_thought_changes_nothing(
         await settled(pilot)
         assert len(doubles.requests) == 2
         assert not doubles.ran
-        assert await gate.entries() == []
+        assert await gate.ledger.entries() == []
 
 
 async def test_marks_hidden_by_the_filter_are_said(doubles: type[Double], tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_destructive_needs_word_and_code(doubles: type[Double], tmp_path: 
                 assert "wrong or was used" in str(again.query_one("#said").render())
                 assert not doubles.ran
         await until(pilot, lambda: doubles.ran)
-        journal = gate.journal.path.read_text()
+        journal = gate.ledger.journal.path.read_text()
         assert "zz98zz" not in journal and "yy00yy" not in journal
 
 
@@ -261,14 +261,14 @@ async def test_stop_outcome_and_undo(
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.view)
         assert not app.acting.jobs.lines()
-        first = (await gate.entries())[0]
+        first = (await gate.ledger.entries())[0]
         await pilot.press("u")
         await dialog(pilot, PlanDialog)
         assert doubles.requests[-1].operation == "example.release"
         assert len(doubles.requests[-1].targets) == first.done
         await pilot.press("right", "enter")
         await until(pilot, lambda: app.acting.jobs.told)
-        entries = await gate.entries()
+        entries = await gate.ledger.entries()
         assert entries[0].undoes == first.id and entries[1].undone_by == entries[0].id
         await pilot.press("u")
         await until(pilot, lambda: "could be taken back" in words(app)[-1])
@@ -379,5 +379,5 @@ async def test_two_persons(doubles: type[Double], tmp_path: Path) -> None:
         assert [choice.id for choice in shown.query(Choice)] == ["cancel", "ask"]
         await pilot.press("right", "enter")
         await until(pilot, lambda: words(app) and "waits for a second" in words(app)[-1])
-        assert [entry.state for entry in await gate.entries()] == ["waiting"]
+        assert [entry.state for entry in await gate.ledger.entries()] == ["waiting"]
         assert not doubles.ran

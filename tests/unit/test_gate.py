@@ -21,7 +21,9 @@ from mailtui.model import clock
 from mailtui.model.operation import Outcome, Plan
 from mailtui.operations import registry
 from mailtui.operations.base import NothingToDo, Refused, Request
-from mailtui.operations.gate import AtWork, Consent, Gate, NeedsApproval, NotPermitted
+from mailtui.operations.consent import Consent
+from mailtui.operations.gate import Gate
+from mailtui.operations.refusals import AtWork, NeedsApproval, NotPermitted
 from mailtui.operations.running import Progress, Run
 from tests.unit import acting
 from tests.unit.acting import WALL, Person, bricks, gate, lost
@@ -60,7 +62,7 @@ async def done(house: Gate, plan: Plan, consent: Consent = YES, **more: Any) -> 
 
 
 async def last(house: Gate) -> Entry:
-    return (await house.entries())[0]
+    return (await house.ledger.entries())[0]
 
 
 # --- the way through ---
@@ -87,7 +89,7 @@ async def test_records_in_their_order_each_before_what_it_announces(journal: Jou
     assert [p.done for p in heard][-1] == 4
     entry = await last(house)
     assert (entry.state, entry.count, entry.done, entry.undo) == ("done", 4, 4, "test.strip")
-    assert await house.frozen(entry) == await planned(house)
+    assert await house.ledger.frozen(entry) == await planned(house)
     assert not house.runs
 
 
@@ -99,7 +101,7 @@ async def test_a_dry_run_is_in_the_journal_and_changes_nothing(journal: Journal)
     assert not WALL.commands
     entry = await last(house)
     assert (entry.state, entry.digest) == ("planned", plan.digest)
-    assert (await house.frozen(entry)).parameters == {"colour": "blue"}
+    assert (await house.ledger.frozen(entry)).parameters == {"colour": "blue"}
 
 
 async def test_planning_writes_nothing(journal: Journal) -> None:
@@ -146,6 +148,22 @@ async def test_a_tenant_limits_the_plan(journal: Journal) -> None:
     assert plan.excluded == ("2 of other tenants",)
     with pytest.raises(NothingToDo):
         await planned(gate(journal, Person(limited=frozenset({"c"}))))
+
+
+async def test_a_frozen_plan_is_not_run_by_one_who_lost_a_tenant(journal: Journal) -> None:
+    ann = Person(limited=frozenset({"a", "b"}))
+    house = gate(journal, ann)
+    plan = await planned(house)
+    ann.limited = frozenset({"b"})
+    with pytest.raises(NotPermitted, match="no longer act for tenant a: plan it again"):
+        await done(house, plan)
+    ann.limited = None
+    free = await planned(house)
+    ann.limited = frozenset({"a", "b"})
+    with pytest.raises(NotPermitted, match="planned for all tenants"):
+        await done(house, free)
+    assert not WALL.commands
+    assert (await done(house, plan)).state == "done"
 
 
 async def test_nothing_selected_never_means_everything(journal: Journal) -> None:
@@ -230,8 +248,8 @@ async def asked(journal: Journal) -> tuple[Gate, Gate, Plan, Entry]:
     mine, hers = gate(journal, **TWO), gate(journal, Person(name="ann"), **TWO)
     plan = await planned(mine)
     assert mine.demands(registry.find("test.paint"), plan).approval
-    number = await mine.ask_approval(plan)
-    (entry,) = await hers.pending()
+    number = await mine.approvals.ask(plan)
+    (entry,) = await hers.approvals.pending()
     assert (entry.seq, entry.id, entry.who) == (number, f"#{number}", "ops")
     return mine, hers, plan, entry
 
@@ -240,11 +258,11 @@ async def test_a_plan_runs_once_after_another_has_approved_it(journal: Journal) 
     mine, hers, plan, entry = await asked(journal)
     with pytest.raises(NeedsApproval, match=f"request #{entry.seq} is waiting"):
         await done(mine, plan)
-    assert await hers.frozen(entry) == plan
-    await hers.approve(entry, Consent(confirmed=True), why="I saw it")
+    assert await hers.ledger.frozen(entry) == plan
+    await hers.approvals.approve(entry, Consent(confirmed=True), why="I saw it")
     assert (await last(mine)).state == "approved"
     with pytest.raises(Refused, match="is approved"):
-        await hers.approve(await last(hers), Consent(confirmed=True))
+        await hers.approvals.approve(await last(hers), Consent(confirmed=True))
     assert (await done(mine, plan)).state == "done"
     assert facts(journal, "intent")["approved_by"] == "ann"
     with pytest.raises(NeedsApproval, match="is done"):
@@ -254,7 +272,7 @@ async def test_a_plan_runs_once_after_another_has_approved_it(journal: Journal) 
 
 async def test_an_approval_is_for_one_plan_alone(journal: Journal) -> None:
     mine, hers, plan, entry = await asked(journal)
-    await hers.approve(entry, Consent(confirmed=True))
+    await hers.approvals.approve(entry, Consent(confirmed=True))
     other = await planned(mine, colour="blue")
     with pytest.raises(NeedsApproval, match="a second operator must approve this plan"):
         await done(mine, other)
@@ -269,7 +287,7 @@ async def test_an_approval_is_for_one_plan_alone(journal: Journal) -> None:
 async def test_nobody_approves_his_own_plan(journal: Journal) -> None:
     mine, _, plan, entry = await asked(journal)
     with pytest.raises(NotPermitted, match="somebody else"):
-        await mine.approve(entry, Consent(confirmed=True))
+        await mine.approvals.approve(entry, Consent(confirmed=True))
     with pytest.raises(NeedsApproval):
         await done(mine, plan)
     assert kinds(journal)[:2] == ["request", "refused"]
@@ -280,51 +298,51 @@ async def test_who_may_not_run_it_may_not_approve_it(journal: Journal) -> None:
     _, _, _, entry = await asked(journal)
     viewer = gate(journal, Person(name="vic", refusal="vic is viewer"), **TWO)
     with pytest.raises(NotPermitted, match="vic is viewer"):
-        await viewer.approve(entry, Consent(confirmed=True))
+        await viewer.approvals.approve(entry, Consent(confirmed=True))
     with pytest.raises(NotPermitted, match="vic is viewer"):
-        await viewer.decline(entry)
+        await viewer.approvals.decline(entry)
     other = gate(journal, Person(name="ann"), name="staging", **TWO)
     with pytest.raises(NotPermitted, match="for lab, and this is staging"):
-        await other.approve(entry, Consent(confirmed=True))
-    assert [one.id for one in await viewer.pending()] == [entry.id]
+        await other.approvals.approve(entry, Consent(confirmed=True))
+    assert [one.id for one in await viewer.approvals.pending()] == [entry.id]
 
 
 async def test_approving_needs_a_code_where_destroying_does(journal: Journal) -> None:
     _, _, _, entry = await asked(journal)
     ann = gate(journal, Person(name="ann", needs_code=True, enrolled=True, good={"1"}), **TWO)
     with pytest.raises(NotPermitted, match="wrong"):
-        await ann.approve(entry, Consent(confirmed=True, code="2"))
-    await ann.approve(entry, Consent(confirmed=True, code="1"))
+        await ann.approvals.approve(entry, Consent(confirmed=True, code="2"))
+    await ann.approvals.approve(entry, Consent(confirmed=True, code="1"))
 
 
 async def test_a_declined_or_late_approval_is_none(journal: Journal) -> None:
     mine, hers, plan, entry = await asked(journal)
-    await hers.decline(entry, "not now")
+    await hers.approvals.decline(entry, "not now")
     with pytest.raises(NeedsApproval, match="is declined"):
         await done(mine, plan)
     # asked for again, approved, and then too late
-    await mine.ask_approval(plan)
-    (again,) = await hers.pending()
-    await hers.approve(again, Consent(confirmed=True))
+    await mine.approvals.ask(plan)
+    (again,) = await hers.approvals.pending()
+    await hers.approvals.approve(again, Consent(confirmed=True))
     late = clock.now() + 61
     clock.set_clock(lambda: late)
     with pytest.raises(NeedsApproval, match="is expired"):
         await done(mine, plan)
-    await mine.ask_approval(plan)
-    (third,) = await hers.pending()
+    await mine.approvals.ask(plan)
+    (third,) = await hers.approvals.pending()
     clock.set_clock(lambda: late + 61)
     with pytest.raises(Refused, match="expired"):
-        await hers.approve(third, YES)  # her screen still says that it waits
+        await hers.approvals.approve(third, YES)  # her screen still says that it waits
     assert not WALL.commands
 
 
 async def test_a_screen_that_is_behind_cannot_approve_twice(journal: Journal) -> None:
     """Declined by one, then approved by another who has not read the journal again."""
     mine, hers, plan, entry = await asked(journal)
-    await hers.decline(entry, "no")
+    await hers.approvals.decline(entry, "no")
     third = gate(journal, Person(name="bob"), **TWO)
     with pytest.raises(Refused, match="is declined"):
-        await third.approve(entry, YES)
+        await third.approvals.approve(entry, YES)
     with pytest.raises(NeedsApproval):
         await done(mine, plan)
 
@@ -337,12 +355,12 @@ async def test_a_frozen_plan_that_was_changed_is_not_used(journal: Journal, tmp_
     changed = msgspec.structs.replace(plan, title="Paint 1 brick")
     file.write_bytes(gzip.compress(changed.encoded()))
     with pytest.raises(JournalError, match="was changed after it was frozen"):
-        await hers.approve(entry, YES)
+        await hers.approvals.approve(entry, YES)
 
 
 async def test_two_runs_at_once_use_one_approval_once(journal: Journal) -> None:
     mine, hers, plan, entry = await asked(journal)
-    await hers.approve(entry, YES)
+    await hers.approvals.approve(entry, YES)
     twin = gate(journal, **TWO)
     results = await asyncio.gather(done(mine, plan), done(twin, plan), return_exceptions=True)
     assert sum(isinstance(one, Outcome) for one in results) == 1
@@ -506,7 +524,7 @@ async def test_a_killed_run_is_interrupted_and_can_be_settled(journal: Journal) 
     house = gate(journal)
     plan = await planned(house)
     run = house.new_run(plan)
-    digest = house.plans.keep(plan)
+    digest = house.ledger.plans.keep(plan)
     await run.record("intent", digest=digest, context="lab", title=plan.title, count=4)
     await run.begin(plan.steps[0])
     WALL.colours["mx1", "b0"] = "red"
@@ -560,7 +578,7 @@ async def test_undo_takes_back_what_was_changed_and_only_once(journal: Journal) 
     assert plan.selection == f"undo of run {entry.id}: Paint 4 bricks"
     outcome = await done(house, plan, undoes=request.undoes)
     assert (outcome.state, WALL.colours["mx1", "b0"]) == ("done", "none")
-    back, first = await house.entries()
+    back, first = await house.ledger.entries()
     assert (first.undone_by, back.undoes) == (back.id, first.id)
     with pytest.raises(Refused, match=f"taken back already by {back.id}"):
         await house.undo(first)

@@ -40,7 +40,7 @@ class Configured:
 
 async def reading(gate: Gate) -> JournalReport:
     """What the collector makes of a gate's journal."""
-    return await JournalCollector(Configured(gate.journal.path)).read()  # type: ignore[arg-type]
+    return await JournalCollector(Configured(gate.ledger.journal.path)).read()  # type: ignore[arg-type]
 
 
 async def screen(tmp_path: Path, person: Somebody | None = None) -> tuple[StillApp, Gate]:
@@ -89,7 +89,7 @@ async def test_an_interrupted_run_is_read_back(doubles: type[Double], tmp_path: 
         at(app, state="interrupted")
         await pilot.press("b")
         await until(pilot, lambda: app.acting.jobs.told)
-        entry = next(e for e in await gate.entries() if e.id == "000000000003")
+        entry = next(e for e in await gate.ledger.entries() if e.id == "000000000003")
         assert entry.state == "partly"
 
 
@@ -112,7 +112,9 @@ async def test_a_request_is_approved_with_a_code(doubles: type[Double], tmp_path
         await pilot.pause()
         await pilot.press(*"zz98zz", "enter", "enter")
         await until(pilot, lambda: words(app) and "is approved" in words(app)[-1])
-        entry = next(e for e in await gate.entries() if e.kind == "request" and e.who == "bob")
+        entry = next(
+            e for e in await gate.ledger.entries() if e.kind == "request" and e.who == "bob"
+        )
         assert (entry.state, entry.approved_by) == ("approved", "alice")
         assert not doubles.ran
 
@@ -125,7 +127,7 @@ async def test_a_request_is_declined(doubles: type[Double], tmp_path: Path) -> N
         at(app, state="waiting", who="alice")
         await pilot.press("x")
         await until(pilot, lambda: words(app) and "is declined" in words(app)[-1])
-        states = {e.who: e.state for e in await gate.entries() if e.kind == "request"}
+        states = {e.who: e.state for e in await gate.ledger.entries() if e.kind == "request"}
         assert states == {"alice": "declined", "bob": "waiting"}
 
 
@@ -139,8 +141,8 @@ async def test_what_was_approved_is_run_as_it_was_frozen(
     plan = Plan(
         "example.hold", "demo", "alice", "Hold 1 message", "reversible", clock.now(), "1 row", steps
     )
-    number = await gate.ask_approval(plan)
-    gate.journal.append(
+    number = await gate.approvals.ask(plan)
+    gate.ledger.journal.append(
         "approval", "bob", request=number, digest=plan.digest, verdict="approved",
         expires=clock.now() + 600,
     )  # fmt: skip
@@ -154,7 +156,7 @@ async def test_what_was_approved_is_run_as_it_was_frozen(
         await until(pilot, lambda: doubles.ran)
         assert doubles.ran[0].digest == plan.digest
         await until(pilot, lambda: app.acting.jobs.told)
-        entries = await gate.entries()
+        entries = await gate.ledger.entries()
         assert entries[0].approved_by == "bob"
 
 
@@ -171,7 +173,7 @@ async def test_an_entry_in_full(doubles: type[Double], tmp_path: Path) -> None:
         assert "4jYkGONE2" in text and "held 2187" in text and "mx2" in text
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.view)
-        for path in gate.plans.folder.glob("*.plan.gz"):
+        for path in gate.ledger.plans.folder.glob("*.plan.gz"):
             path.write_bytes(b"nothing of the kind")
         await pilot.press("enter")
         shown = await dialog(pilot, EntryDialog)
@@ -192,9 +194,9 @@ def _text(shown: Any) -> str:
 async def test_a_broken_chain_is_said(doubles: type[Double], tmp_path: Path) -> None:
     """One changed byte, and where."""
     app, gate = await screen(tmp_path)
-    lines = gate.journal.path.read_bytes().splitlines(keepends=True)
+    lines = gate.ledger.journal.path.read_bytes().splitlines(keepends=True)
     lines[4] = lines[4].replace(b"bob", b"eve", 1)
-    gate.journal.path.write_bytes(b"".join(lines))
+    gate.ledger.journal.path.write_bytes(b"".join(lines))
     async with app.run_test(size=(120, 40)) as pilot:
         chain = app.view.query_one("#chain")  # type: ignore[union-attr]
         await until(pilot, lambda: "BROKEN" in str(chain.render()))
@@ -214,7 +216,7 @@ async def test_the_first_line_counts_what_waits(doubles: type[Double], tmp_path:
     assert [(p.screen, p.severity) for p in found] == [("journal", "warning")]
     where = compile_where(found[0].where, resource.RESOURCE.columns)
     assert [e.state for e in resource.rows(app._still.state) if where.matches(e)] == ["interrupted"]
-    assert await gate.entries()
+    assert await gate.ledger.entries()
 
 
 async def test_the_collector_follows_the_file(tmp_path: Path) -> None:

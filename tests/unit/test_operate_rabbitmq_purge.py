@@ -16,7 +16,9 @@ from mailtui.connections.errors import SourceError
 from mailtui.model.operation import Outcome, Plan
 from mailtui.operations import rabbitmq_keep, rabbitmq_purge, registry
 from mailtui.operations.base import Refused, Request
-from mailtui.operations.gate import Consent, Gate, NotPermitted
+from mailtui.operations.consent import Consent
+from mailtui.operations.gate import Gate
+from mailtui.operations.refusals import NotPermitted
 from mailtui.operations.running import Progress, Run
 from tests.brokering import body
 from tests.unit.acting import Person
@@ -334,7 +336,7 @@ async def test_through_the_gate_and_back(on: On) -> None:
     kinds = [record.kind for _, record in on.bench.journal.records()]
     assert kinds[:4] == ["refused"] * 3 + ["intent"] and kinds[-1] == "outcome"
     assert not on.bench.journal.verify().broken
-    (entry, *_) = await gate.entries()
+    (entry, *_) = await gate.ledger.entries()
     assert (entry.operation, entry.state, entry.done, entry.can_undo) == (
         "rabbitmq.purge", "done", 25, True,
     )  # fmt: skip

@@ -230,8 +230,8 @@ async def test_what_was_not_acknowledged_goes_back_when_the_broker_goes_down(
         done = 0
         with pytest.raises(exceptions.AMQPError):
             for method, _, _ in channel.consume("dead"):
+                done += 1  # the tenth may be sent and its call still raise
                 channel.basic_ack(method.delivery_tag)
-                done += 1
         return done
 
     assert await broker.run(consume) >= 10

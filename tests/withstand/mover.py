@@ -26,7 +26,8 @@ from mailtui.connections.amqp import Channel
 from mailtui.model.broker import BrokerQueue
 from mailtui.operations import rabbitmq_report, registry
 from mailtui.operations.base import Request
-from mailtui.operations.gate import Consent, Gate
+from mailtui.operations.consent import Consent
+from mailtui.operations.gate import Gate
 from mailtui.operations.rabbitmq_session import Session
 from mailtui.operations.running import Run
 from tests.unit.acting import Person

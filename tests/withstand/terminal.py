@@ -25,6 +25,12 @@ LEFT_ON = {1000, 1002, 1003, 1004, 1005, 1006, 1015, 1049, 2004, 2048}
 """Private modes that must be off when the terminal is given back (ctlseqs, DECSET)."""
 
 
+def _signals_by_default() -> None:
+    # whoever runs the tests may ignore them (nohup, a shell's &), and children inherit that
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """A pty with the console on it."""
 
@@ -58,8 +64,7 @@ class Terminal:
                 **(env or {}),
             },
             start_new_session=True,
-            # whoever runs the tests may ignore SIGHUP (nohup), and children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL) and None,  # noqa: PLW1509
+            preexec_fn=_signals_by_default,  # noqa: PLW1509
             cwd=home,
         )
         self._slave = slave

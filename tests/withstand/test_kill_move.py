@@ -81,12 +81,12 @@ class Killed:
             "config": str(self.config), "folder": str(self.folder), "operation": operation,
             "queue": self.made.name("dead"), "window": WINDOW, **how,
         }  # fmt: skip
-        before = len(await self.gate.entries())
+        before = len(await self.gate.ledger.entries())
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None and stdout is not None
         stdin.write(json.dumps(order).encode() + b"\n")
         status = int(await asyncio.wait_for(stdout.readline(), 60))
-        entries = await self.gate.entries()
+        entries = await self.gate.ledger.entries()
         return status, entries[0] if len(entries) > before else None
 
     def old(self, number: str) -> Run:
@@ -142,7 +142,7 @@ class Killed:
         assert outcome.state == ("partly" if begun else "failed")
         if begun:
             assert outcome.counts["there"] == now["dead"]
-        again = next(one for one in await self.gate.entries() if one.id == entry.id)
+        again = next(one for one in await self.gate.ledger.entries() if one.id == entry.id)
         assert (again.state, again.sentence) == (outcome.state, outcome.sentence)
         return doubled
 
