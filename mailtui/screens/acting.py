@@ -277,6 +277,8 @@ class Acting:
                 self.jobs.every.remove(job)
             self.read_again(operation)
             self.changed()
+        if isinstance(view := self.app.view, listing.Listing):
+            view.acted(operation.resource, plan.title)
         if job.outcome.state != "done":
             self.app.bell()  # for those who listen rather than look at the line
         if operation.gives:
@@ -288,7 +290,7 @@ class Acting:
         if resource is None or job.run is None or not job.run.found:
             return
         if self.app.screen is self.app.view:
-            fetch = listing.found(operation.gives, job.run.found)
+            fetch = listing.Found(operation.gives, job.run.found)
             await self.app.push_screen(listing.Listing(resource, fetch, job.plan.title))
 
     async def _outcome(self, job: Job) -> None:

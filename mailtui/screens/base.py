@@ -247,5 +247,10 @@ class ConsoleScreen(ActsOnRows):
 
     @on(RowTable.CursorRowVanished)
     def _row_vanished(self, event: table_messages.CursorRowVanished) -> None:
-        if event.table is self.focused:
+        if event.table is self.focused and not self._acts:
             self.notify("the row under the cursor is gone; the cursor is on the next one")
+
+    @property
+    def _acts(self) -> bool:
+        # rows that go by one's own hand are told by the outcome
+        return self.app.acting_ready and self.app.acting.jobs.at_hand

@@ -14,6 +14,8 @@ from mailtui.widgets.run_line import Kind, RunText
 
 TOLD_FOR = 180.0
 """Seconds for which an outcome stays on screen if nobody puts it away."""
+OWN = 10.0
+"""Seconds after a run within which its own effect is read again."""
 SHOWN = 3
 """Lines at most."""
 
@@ -84,6 +86,12 @@ class Jobs:
     def told(self) -> list[Job]:
         """Those that ended and are still on screen."""
         return [job for job in self.every if job.outcome is not None]
+
+    @property
+    def at_hand(self) -> bool:
+        """True while rows may go by the operator's own hand: a run goes, or has just ended."""
+        since = clock.now() - OWN
+        return any(job.outcome is None or job.ended_at > since for job in self.every)
 
     def lines(self) -> tuple[RunText, ...]:
         """What is on screen: what is planned, what runs, the last that ended."""

@@ -19,7 +19,7 @@ from textual.widgets import Static
 from mailtui.connections.clean import clean, clean_lines
 from mailtui.model import clock
 from mailtui.model import format as fmt
-from mailtui.model.reading import AnyReading, Reading
+from mailtui.model.reading import AnyReading, Fault, Reading
 from mailtui.resources.base import Resource
 from mailtui.screens.base import ConsoleScreen
 from mailtui.screens.dialog import Dialog, Middle
@@ -37,10 +37,23 @@ Fetch = Callable[[], tuple[Sequence[Any], Sequence[AnyReading]]]
 """The rows now, and the readings that they come from."""
 
 
-def found(name: str, rows: Sequence[Any]) -> Fetch:
+class Found:
     """Rows that were read once, a moment ago; they only grow older."""
-    reading: AnyReading = Reading(name, read_at=clock.now(), seq=1)
-    return lambda: (rows, [reading])
+
+    def __init__(self, name: str, rows: Sequence[Any]) -> None:
+        self._rows = rows
+        self._reading: AnyReading = Reading(name, read_at=clock.now(), seq=1)
+
+    def __call__(self) -> tuple[Sequence[Any], Sequence[AnyReading]]:
+        """See Fetch."""
+        return self._rows, [self._reading]
+
+    def outdated(self, by: str) -> None:
+        """They were changed by one's own hand."""
+        fault = Fault("refused", f"as before {by!r}", "look again", since=clock.now())
+        self._reading = msgspec.structs.replace(
+            self._reading, fault=fault, seq=self._reading.seq + 1
+        )
 
 
 class Listing(ConsoleScreen):
@@ -74,6 +87,12 @@ class Listing(ConsoleScreen):
         rows, readings = self._fetch()
         self.query_one("#listing", TablePanel).show(rows, readings)
         self.update_foot()
+
+    def acted(self, name: str, title: str) -> None:
+        """A run on rows of the resource `name` ended: what was read once is no longer so."""
+        if name == self._resource.name and isinstance(self._fetch, Found):
+            self._fetch.outdated(title)
+            self.data_changed()
 
     def action_leave_list(self) -> None:
         """Take off the filter, else go back."""

@@ -15,6 +15,7 @@ from mailtui.screens.outcome import OutcomeDialog
 from mailtui.screens.parameters import ParametersDialog
 from mailtui.screens.plan_dialog import PlanDialog
 from mailtui.widgets.choice import Choice
+from mailtui.widgets.panel import Caption
 from tests.snapshots import conftest, double
 from tests.snapshots.double import Double, Somebody, armed
 from tests.snapshots.still import StillApp
@@ -327,6 +328,27 @@ async def test_what_a_run_finds_is_listed(doubles: type[Double], tmp_path: Path)
         await until(pilot, lambda: isinstance(app.screen, Listing))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: app.screen is below)
+
+
+async def test_what_was_found_is_stale_after_a_run_on_it(
+    doubles: type[Double], tmp_path: Path
+) -> None:
+    """The rows were read once: the list says that they are as before the run."""
+    app = StillApp("incident", "broker")
+    armed(app, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, Listing))
+        await settled(pilot)
+        caption = app.screen.query_one(Caption)
+        assert "as before" not in str(caption.render())
+        await pilot.press("space", "space", "h")
+        await dialog(pilot, PlanDialog)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(doubles.ran) == 2 and app.screen is app.view)
+        await until(pilot, lambda: "as before 'Hold 2 messages'" in str(caption.render()))
+        assert not words(app)
 
 
 async def test_a_list_without_a_screen(doubles: type[Double], tmp_path: Path) -> None:
