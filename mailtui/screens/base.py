@@ -253,4 +253,5 @@ class ConsoleScreen(ActsOnRows):
     @property
     def _acts(self) -> bool:
         # rows that go by one's own hand are told by the outcome
-        return self.app.acting_ready and self.app.acting.jobs.at_hand
+        app = cast("ConsoleApp", self.app)
+        return app.acting_ready and app.acting.jobs.at_hand
