@@ -73,7 +73,7 @@ class Killed:
     ) -> None:  # fmt: skip
         self.process, self.gate, self.made = process, gate, made
         self.config, self.folder = config, folder
-        self.journal = gate.journal
+        self.journal = gate.ledger.journal
 
     async def run(self, operation: str, **how: Any) -> tuple[int, Entry | None]:
         """(exit status, its entry in the journal; None if there is none)."""
