@@ -50,7 +50,7 @@ class Found:
 
     def outdated(self, by: str) -> None:
         """They were changed by one's own hand."""
-        fault = Fault("refused", f"as before {by!r}", "look again", since=clock.now())
+        fault = Fault("refused", f"from before {by!r}", "look again", since=clock.now())
         self._reading = msgspec.structs.replace(
             self._reading, fault=fault, seq=self._reading.seq + 1
         )

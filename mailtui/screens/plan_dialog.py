@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -137,6 +137,22 @@ class PlanDialog(Dialog[Answer]):
         """Empty lines are for those who have them."""
         self.set_class(self.size.height < 30, "short")
         super().on_resize()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing begins the word or the code, wherever the focus is; a space there would cancel.
+
+        A key that was typed fast is still under way to a button while the field has the focus.
+        """
+        field = self.focused
+        if not isinstance(field, Input):
+            field = next((one for one in self.query(Input) if not one.value), None)
+            if field is None or not (event.character or "").isalnum():
+                return
+            self.set_focus(field)
+        if event.is_printable and event.character:
+            event.stop()
+            event.prevent_default()
+            field.insert_text_at_cursor(event.character)
 
     @on(Choice.Pressed)
     def _pressed(self, event: Choice.Pressed) -> None:
