@@ -32,7 +32,11 @@ _INVERSE: dict[str, Callable[[argparse.Namespace], list[str]]] = {
 
 
 def run(plan: Plan, args: argparse.Namespace) -> int:
-    """One verb. Its inverse is written down first: `lab up` undoes what nobody else undid."""
+    """One verb. Its inverse is written down first: `lab up` undoes what nobody else undid.
+
+    Raises SystemExit for words that make no fault; nothing is written down then.
+    """
+    _check(plan, args)
     inverse = _INVERSE.get(args.fault_name)
     if inverse and (words := inverse(args)):
         _FAULTS.mkdir(exist_ok=True)
@@ -118,6 +122,22 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     one = verb("traffic", traffic, "messages a minute that users send (without RATE: as planned)")
     one.add_argument("rate", nargs="?", type=float)
+
+
+def _check(plan: Plan, args: argparse.Namespace) -> None:
+    if getattr(args, "host", None) is None:
+        return
+    host = _host(plan, args)
+    if unit := getattr(args, "unit", None):
+        loaded = f"systemctl show --property LoadState --value -- {_quoted(unit)}"
+        if host.run(loaded).strip() == "not-found":
+            raise SystemExit(
+                f"lab: {host.name} has no unit {unit}; lab shell {host.name} systemctl"
+            )
+    for group in getattr(args, "groups", ()):
+        destination, _, reason = group.partition("=")
+        if not (destination and reason):
+            raise SystemExit(f"lab: {group!r} is no DESTINATION=REASON, as gmail.com='421 later'")
 
 
 def _host(plan: Plan, args: argparse.Namespace) -> Host:

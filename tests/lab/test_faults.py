@@ -13,7 +13,7 @@ import pytest
 
 from mailtui.collectors.platform import Platform
 from mailtui.model import clock
-from tests.lab.conftest import as_mailtui, chaos, mailtui, on, rows, until
+from tests.lab.conftest import ROOT, as_mailtui, chaos, lab, mailtui, on, rows, until
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -208,3 +208,23 @@ async def test_a_stopped_unit_is_named(unit: str) -> None:
         await until(named)
     finally:
         chaos("start", "mx2", unit)
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (("cut", "nohost"), "no host nohost; there are mx1"),
+        (("stop", "mx2", "nosuch"), "mx2 has no unit nosuch"),
+        (("clone", "mx1", "3", "gmail.com"), "'gmail.com' is no DESTINATION=REASON"),
+    ],
+)
+def test_what_is_no_fault_is_refused_and_not_written_down(
+    verb: tuple[str, ...], words: str
+) -> None:
+    before = lab("status", check=False)
+    done = subprocess.run(
+        [ROOT / "lab" / "lab", "chaos", *verb], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert lab("status", check=False) == before
