@@ -14,9 +14,12 @@ def is_shared(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make it, for its owner alone; one that is there is left as it is. Raises OSError."""
+    """Make it, for its owner alone, or for the group of the shared folder that it is in; one that
+    is there is left as it is. Raises OSError."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if is_shared(folder.parent):
+            folder.chmod(0o2770)
 
 
 def open_file(path: Path, flags: int) -> int:

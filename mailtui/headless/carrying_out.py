@@ -175,6 +175,8 @@ async def ask_a_second(
         words = "a second operator must approve this; ask for it? [y/N] "
         if (await consent.prompt(words)).strip().lower() not in ("y", "yes"):
             return answer.done(exits.OK, "not asked for: nothing was run")
+    if (word := getattr(args, "confirm", "")) and word.strip() != plan.word:
+        return answer.done(exits.USAGE, f"the word to confirm was {plan.word!r}: nothing was asked")
     number = await answer.acting.gate.approvals.ask(plan, undoes=undoes)
     answer.request = number
     return answer.done(

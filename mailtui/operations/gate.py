@@ -114,7 +114,11 @@ class Gate:
         if operation.scope == "one" and (count := len(request.rows or request.targets)) != 1:
             raise Refused(f"{operation.id} acts on exactly one row, and {count:,} are selected")
         desk = self.desk(operation.permission)
-        plan = await operation.plan(desk, request)
+        try:
+            plan = await operation.plan(desk, request)
+        except NotPermitted as error:
+            await self._refuse(request, str(error))
+            raise
         tenants = None if desk.tenants is None else tuple(sorted(desk.tenants))
         return msgspec.structs.replace(plan, tenants=tenants)
 

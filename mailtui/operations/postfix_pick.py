@@ -14,6 +14,7 @@ from mailtui.model.mail import Message, QueueListing
 from mailtui.model.operation import Target
 from mailtui.operations.base import NothingToDo, Refused
 from mailtui.operations.postfix_queue import QUEUE_ID, changed, is_short, target
+from mailtui.operations.refusals import NotPermitted
 
 if TYPE_CHECKING:
     from mailtui.operations.base import Desk, Request
@@ -137,6 +138,9 @@ def belongs(message: Message, tenants: frozenset[str]) -> bool:
     return all(_domain(r.address) in tenants for r in message.recipients)
 
 
+OTHERS = "another tenant's"
+
+
 def pick(desk: Desk, request: Request, why_not: Callable[[Message], str]) -> Picked:
     """The targets of a request. Raises Refused, and NothingToDo if none is left."""
     left: Counter[str] = Counter()
@@ -150,6 +154,8 @@ def pick(desk: Desk, request: Request, why_not: Callable[[Message], str]) -> Pic
     if not picked.count:
         if not left:
             raise Refused("nothing is selected: an empty selection means nothing, never everything")
+        if set(left) == {OTHERS}:
+            raise NotPermitted(f"all {left[OTHERS]:,} are another tenant's")
         raise NothingToDo("; ".join(picked.excluded))
     return picked
 
@@ -170,7 +176,7 @@ def _of_rows(
             raise Refused(f"{row.host} is not a host of {desk.platform.name}")
         why = why_not(row)
         if desk.tenants is not None and not belongs(row, desk.tenants):
-            why = "another tenant's"
+            why = OTHERS
         elif not QUEUE_ID.fullmatch(row.queue_id):
             why = "what the host gives as its queue ID is none"
         if why:
@@ -198,6 +204,6 @@ def _of_targets(
             sender = one.mark.split(" ", 2)[2] if one.mark.count(" ") >= 2 else ""
             mine = belongs(message, desk.tenants) if message else _domain(sender) in desk.tenants
             if not mine:
-                left["another tenant's"] += 1
+                left[OTHERS] += 1
                 continue
         yield one, message

@@ -183,7 +183,7 @@ class Suspend(OnDestinations):
             selection=request.selection,
             steps=self.steps(desk, targets),
             parameters=dict(given),
-            samples=tuple(f"{one.place} {one.id}" for one in targets[:5]),
+            samples=tuple(_words(one) for one in targets[:5]),
             warnings=(
                 f"mail to {', '.join(domains)} is deferred and grows older: what exceeds "
                 "maximal_queue_lifetime meanwhile is returned",
@@ -273,7 +273,7 @@ class Resume(OnDestinations):
             selection=request.selection,
             steps=self.steps(desk, targets),
             parameters=dict(request.parameters),
-            samples=tuple(f"{one.place} {one.id} until {one.mark}" for one in targets[:5]),
+            samples=tuple(_words(one) for one in targets[:5]),
             undo="postfix.suspend, until the time that it had",
         )
 
@@ -295,6 +295,15 @@ class Resume(OnDestinations):
         again = tuple(one for one in done if int(one.mark.split(" ", 1)[0] or 0) > now + 60)
         undo = Undo("postfix.suspend", again, {"reason": "undo"}, "until the time that it had")
         return self.outcome(run, done, left, unknown=unknown, undo=undo)
+
+
+def _words(one: Target) -> str:
+    """A suspension as people read it; its mark is `UNTIL WHO REASON`."""
+    until, _, rest = one.mark.partition(" ")
+    who, _, reason = rest.partition(" ")
+    if not until.isdigit():
+        return f"{one.place} {one.id}"
+    return f"{one.place} {one.id} until {fmt.date_time(int(until))}, {who}: {reason}"
 
 
 def _hosts(desk: Desk) -> list[str]:

@@ -129,9 +129,11 @@ class Acting:
         """Begin with an operation; why not, as a sentence, or an empty string."""
         if why := self.why_not_here(operation, selection) or self.busy():
             return why
-        rows = selection.rows if operation.scope != "platform" else ()
         request = Request(
-            operation.id, rows=rows, selection=selection.words, parameters=dict(parameters or {})
+            operation.id,
+            rows=selection.rows,
+            selection=selection.words,
+            parameters=dict(parameters or {}),
         )
         self.spawn(self._ask(operation, request), operation.title)
         return ""
@@ -304,13 +306,16 @@ class Acting:
                 self.tell(why)
 
     async def _undo_last(self, gate: Gate) -> None:
+        taken_back = False
         for entry in await gate.ledger.entries():
             mine = entry.who == gate.person.name and entry.context == gate.context
             # what took something back is not taken back by the same key: it would go to and fro
             if mine and entry.can_undo and not entry.undoes:
                 await self._undo(gate, entry)
                 return
-        self.tell("you have no run here that could be taken back")
+            taken_back = taken_back or (mine and entry.can_undo)
+        more = "; what an undo did is taken back in the Journal" if taken_back else ""
+        self.tell(f"you have no run here that could be taken back{more}")
 
     async def _undo(self, gate: Gate, entry: Entry) -> None:
         request = await gate.undo(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import mailtui.resources
@@ -32,7 +33,7 @@ def _command(operation: Operation) -> Command:
     key = f" ({operation.key})" if operation.key else ""
     return Command(
         operation.id,
-        f"{operation.id} [FILTER]" if takes_rows else operation.id,
+        f"{operation.id} [FILTER]" if takes_rows else f"{operation.id} [NAME=VALUE …]",
         f"{operation.title}{key}: {operation.danger}",
         lambda app, argument: _run(app, operation, argument),
         complete=(lambda app, text: _complete(app, operation, text)) if takes_rows else None,
@@ -42,9 +43,7 @@ def _command(operation: Operation) -> Command:
 def _run(app: ConsoleApp, operation: Operation, argument: str) -> str:
     """On the rows that match; without a filter, on what is chosen on the screen."""
     if operation.scope == "platform":
-        if argument:
-            return f"{operation.id} takes no filter"
-        return app.acting.start(operation, Selection(operation.resource))
+        return _on_platform(app, operation, argument)
     if argument:
         selection = filtered(app, operation.resource, argument)
     else:
@@ -53,6 +52,25 @@ def _run(app: ConsoleApp, operation: Operation, argument: str) -> str:
             return f"{operation.id} needs a filter here: its rows are not on this screen"
         selection = view.selection()
     return app.acting.start(operation, selection)
+
+
+def _on_platform(app: ConsoleApp, operation: Operation, argument: str) -> str:
+    """With `name=value` for its parameters; rows that are chosen on the screen give defaults."""
+    try:
+        given = [word.partition("=") for word in shlex.split(argument)]
+    except ValueError as error:
+        return f"{operation.id}: {error}"
+    known = [parameter.name for parameter in operation.parameters]
+    for name, sign, _ in given:
+        if not sign or name not in known:
+            forms = " ".join(f"{one}=…" for one in known)
+            return f"{operation.id} takes no filter and no {name!r}, only {forms}"
+    view = app.view
+    selection = Selection(operation.resource)
+    if view is not None and same_resource(view.acting_resource(), operation.resource):
+        chosen = view.selection()
+        selection = selection if chosen.refusal else chosen
+    return app.acting.start(operation, selection, {name: value for name, _, value in given})
 
 
 def filtered(app: ConsoleApp, name: str, expression: str) -> Selection:

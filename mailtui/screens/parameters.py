@@ -79,7 +79,8 @@ class ParametersDialog(Dialog[dict[str, str]]):
         """A line for each parameter, what it is below."""
         operation = self._operation
         with Vertical(id="box"):
-            yield Static(Text(f"{operation.title}: {clean(self._words)}"), id="title")
+            words = f": {clean(self._words)}" if self._words else ""
+            yield Static(Text(f"{operation.title}{words}"), id="title")
             with Middle(id="middle"):
                 for parameter in operation.parameters:
                     with Horizontal():

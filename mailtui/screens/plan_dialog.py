@@ -101,9 +101,9 @@ class PlanDialog(Dialog[Answer]):
     def _buttons(self) -> ComposeResult:
         refused = bool(self._demands.refusal)
         yield Choice("Close" if refused else "Cancel", id="cancel")
-        if self._approving:
-            yield Choice("Decline", id="decline")
         if refused:
+            if self._approving:
+                yield Choice("Decline", id="decline")
             return
         if self._demands.approval and not self._approving:
             yield Choice("Ask for approval", id="ask")
@@ -113,6 +113,8 @@ class PlanDialog(Dialog[Answer]):
                 id="go",
                 danger=self._plan.danger == "destructive",
             )
+        if self._approving:
+            yield Choice("Decline", id="decline")
 
     @property
     def _asks_word(self) -> bool:

@@ -44,7 +44,8 @@ def parts(plan: Plan, glyphs: Glyphs) -> Iterator[Part]:
     facts = Table.grid(padding=(0, 1))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold", ratio=1)
-    facts.add_row("chosen by", clean_text(plan.selection or "?"))
+    if plan.selection:
+        facts.add_row("chosen by", clean_text(plan.selection))
     if plan.parameters:
         words = "  ".join(f"{name}={value}" for name, value in plan.parameters.items() if value)
         facts.add_row("with", clean_text(words or "nothing given"))

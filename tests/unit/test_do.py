@@ -495,6 +495,16 @@ def test_a_declined_request(house: House, capsys: pytest.CaptureFixture[str]) ->
     assert "declined by ann: no" in capsys.readouterr().err
 
 
+def test_a_wrong_word_asks_nobody(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    house.context = {"operations": {"two_person": ("*",)}}
+    burn = ("do", "test.burn", "--where", "id:b", "--yes", "--confirm")
+    assert run(*burn, "burn 5") == exits.USAGE
+    assert "the word to confirm was 'burn 6'" in capsys.readouterr().err
+    assert "request" not in kinds(house)
+    assert run(*burn, "burn 6") == exits.TRY_LATER
+    assert "request" in kinds(house)
+
+
 def test_an_undo_that_a_second_operator_approves(house: House) -> None:
     assert run(*PAINT, "--yes") == exits.OK
     house.context = {"operations": {"two_person": ("*",)}}

@@ -243,3 +243,12 @@ def test_a_name_never_leaves_the_folder(tmp_path: Path) -> None:
             evidence.box(name)
         with pytest.raises(EvidenceError):
             list(evidence.items(name))
+
+
+def test_in_a_shared_folder_it_is_the_group_s(tmp_path: Path) -> None:
+    """The operators of one machine restore what a colleague deleted, and delete themselves."""
+    tmp_path.chmod(0o2770)
+    evidence = store(tmp_path)
+    fill(evidence)
+    assert evidence.folder.stat().st_mode & 0o7777 == 0o2770
+    assert evidence.path(RUN).stat().st_mode & 0o777 == 0o660

@@ -10,6 +10,7 @@ import pytest
 from mailtui.access.journal import Journal
 from mailtui.model.mail import Message
 from mailtui.operations.base import NothingToDo, Refused
+from mailtui.operations.refusals import NotPermitted
 from tests.operating import NOW, Bench, sandbox_bench
 
 
@@ -229,7 +230,7 @@ async def test_another_tenants_messages_are_left_out(bench: Bench) -> None:
     assert plan.count == len(mine) < len(rows)
     assert plan.excluded == (f"{len(rows) - len(mine):,}: another tenant's",)
     bench.desk.tenants = frozenset({"nobody.example"})
-    with pytest.raises(NothingToDo, match="another tenant's"):
+    with pytest.raises(NotPermitted, match=f"all {len(rows):,} are another tenant's"):
         await bench.plan("postfix.hold", rows)
 
 
